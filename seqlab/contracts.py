@@ -27,7 +27,7 @@ class Frontend(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Map waveform (B, N) in [-1, 1] and lengths (B,) to features (B, T, F) and lengths (B,)."""
+        """Map waveform (B, N) in [-1, 1] , lengths (B,) to features (B, T, F), lengths (B,)."""
 
     @abc.abstractmethod
     def output_lengths(self, lengths: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ a batch and a pre-flight check over a manifest share one formula.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -109,7 +110,7 @@ def ctc_required_length(tokens: Sequence[int]) -> int:
     >>> ctc_required_length([3, 3, 5])
     4
     """
-    return len(tokens) + sum(a == b for a, b in zip(tokens, tokens[1:], strict=False))
+    return len(tokens) + sum(a == b for a, b in itertools.pairwise(tokens))
 
 
 def check_lengths(lengths: Tensor, max_length: int, what: str) -> None:
