@@ -1,0 +1,87 @@
+"""Plain values held against type annotations, and the nearest known name for a misspelt one."""
+
+from __future__ import annotations
+
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from seqlab.errors import RecipeError
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``; did you mean 'x'?`` for the closest known name, or the names there are.
+
+    >>> did_you_mean("hiden_dim", ["hidden_dim", "dropout"])
+    "; did you mean 'hidden_dim'?"
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(names)}" if names else ""
+
+
+def check_value(value: Any, expected: Any, where: str) -> Any:
+    """Return ``value`` if it fits the annotation ``expected``; lists become tuples on demand.
+
+    >>> check_value([1, 2], tuple[int, ...], "strides")
+    (1, 2)
+    >>> check_value("many", int, "num_layers")
+    Traceback (most recent call last):
+    seqlab.errors.RecipeError: num_layers is 'many', must be int
+    """
+    fits, converted = _convert(value, expected)
+    if not fits:
+        raise RecipeError(f"{where} is {value!r}, must be {_type_name(expected)}")
+    return converted
+
+
+def _convert(value: Any, expected: Any) -> tuple[bool, Any]:
+    origin, parts = typing.get_origin(expected), typing.get_args(expected)
+    if origin in (typing.Union, types.UnionType):
+        tries = (_convert(value, part) for part in parts)
+        return next((result for result in tries if result[0]), (False, value))
+    if origin is Literal:
+        return any(value == p and type(value) is type(p) for p in parts), value
+    if expected in (None, type(None)):
+        return value is None, value
+    if expected in (int, float, str, bool):
+        kinds = (int, float) if expected is float else (expected,)
+        fits = isinstance(value, kinds) and (expected is bool or not isinstance(value, bool))
+        return fits, value
+    if (origin or expected) is tuple:
+        return _convert_tuple(value, parts)
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return isinstance(value, Mapping), value
+    if (origin or expected) is list or (isinstance(origin, type) and issubclass(origin, Sequence)):
+        if not isinstance(value, (list, tuple)):
+            return False, value
+        results = [_convert(item, parts[0] if parts else Any) for item in value]
+        return all(fits for fits, _ in results), [item for _, item in results]
+    return True, value
+
+
+def _convert_tuple(value: Any, parts: tuple[Any, ...]) -> tuple[bool, Any]:
+    if not isinstance(value, (list, tuple)):
+        return False, value
+    if not parts or parts[-1] is Ellipsis:
+        kinds = [parts[0] if parts else Any] * len(value)
+    else:
+        kinds = list(parts)
+    if len(kinds) != len(value):
+        return False, value
+    results = [_convert(item, kind) for item, kind in zip(value, kinds, strict=True)]
+    return all(fits for fits, _ in results), tuple(item for _, item in results)
+
+
+def _type_name(expected: Any) -> str:
+    if typing.get_origin(expected) is Literal:
+        return "one of " + ", ".join(repr(part) for part in typing.get_args(expected))
+    if expected in (None, type(None)):
+        return "null"
+    if typing.get_origin(expected) in (typing.Union, types.UnionType):
+        return " or ".join(_type_name(part) for part in typing.get_args(expected))
+    return expected.__name__ if expected in (int, float, str, bool) else str(expected)
