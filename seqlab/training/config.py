@@ -1,0 +1,81 @@
+"""Settings of the training loop, as a recipe's ``training`` section holds them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from seqlab.errors import RecipeError
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How long, how exactly and with what safeguards a model is trained.
+
+    Args:
+        epochs: Passes over the training set, at least 1.
+        max_steps: Stop after this many optimizer steps, even within an epoch; None: no limit.
+        accumulate: Batches whose gradients are added up before each optimizer step, at least 1.
+        gradient_clip: Largest global L2 norm of the gradient; None leaves it as it is.
+        precision: "no" computes in float32; "bf16" and "fp16" compute matrix products in half
+            precision. fp16 needs a GPU.
+        device: "auto" takes a GPU where there is one; "cpu" never does.
+        early_stopping_patience: Validations without improvement after which training stops;
+            None trains to the end.
+        monitor: What "best" means: "metric" (word error rate or accuracy; equal values are told
+            apart by the loss) or "loss" on the dev set.
+        average_last: Average the weights of this many last epochs, batch-norm statistics
+            included; 0 does not average.
+        result: The weights that become the model: "best", "last" or "averaged". None picks
+            "averaged" where ``average_last`` is set, else "best" with a dev set, else "last".
+        validate_every_epochs: Epochs between validations on the dev set, at least 1.
+        checkpoint_every_steps: Steps between checkpoints within an epoch; every epoch's end has
+            one in any case, and None writes only those.
+        log_every_steps: Steps between rows in the metrics files, at least 1.
+        skip_too_short: Drop training utterances that are too short for their CTC targets instead
+            of raising an error that names them.
+
+    Raises:
+        RecipeError: A value is outside its range.
+
+    >>> TrainingConfig(epochs=3).epochs
+    3
+    """
+
+    epochs: int = 10
+    max_steps: int | None = None
+    accumulate: int = 1
+    gradient_clip: float | None = None
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    device: Literal["auto", "cpu"] = "auto"
+    early_stopping_patience: int | None = None
+    monitor: Literal["metric", "loss"] = "metric"
+    average_last: int = 0
+    result: Literal["best", "last", "averaged"] | None = None
+    validate_every_epochs: int = 1
+    checkpoint_every_steps: int | None = None
+    log_every_steps: int = 10
+    skip_too_short: bool = False
+
+    def __post_init__(self) -> None:
+        at_least_one = ("epochs", "accumulate", "validate_every_epochs", "log_every_steps")
+        optional = ("max_steps", "checkpoint_every_steps", "early_stopping_patience")
+        for name in at_least_one + optional:
+            value = getattr(self, name)
+            if (value is not None or name in at_least_one) and value < 1:
+                remedy = "leave it out for no limit" if name in optional else "raise it"
+                raise RecipeError(f"training.{name}={value} must be at least 1; {remedy}")
+        if self.gradient_clip is not None and not self.gradient_clip > 0:
+            raise RecipeError(
+                f"training.gradient_clip={self.gradient_clip} must be above 0; "
+                "leave it out for no clipping"
+            )
+        if self.average_last < 0:
+            raise RecipeError(
+                f"training.average_last={self.average_last} must be at least 0; 0 is no averaging"
+            )
+        if self.result == "averaged" and not self.average_last:
+            raise RecipeError(
+                "training.result=averaged needs training.average_last of at least 1, not 0; "
+                "set it to the number of epochs to average"
+            )
