@@ -1,0 +1,75 @@
+"""Pictures of features: for notebooks, ``seqlab features --plot`` and the training report.
+
+Figures are made without matplotlib's global state, so nothing opens a window and many can be
+drawn in one process.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+from seqlab.errors import SeqlabError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def _as_picture(features: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+    """Features (T, F) as an image (F, T) float32, without the values that are not finite."""
+    if features.dim() != 2 or features.numel() == 0:
+        raise SeqlabError(
+            f"features of shape {tuple(features.shape)} make no picture, must be (T, F) with at "
+            "least one frame; pass one recording that is longer than a window"
+        )
+    picture = features.detach().cpu().float().numpy().T
+    finite = picture[np.isfinite(picture)]
+    floor = float(finite.min()) if finite.size else 0.0
+    return np.nan_to_num(picture, nan=floor, posinf=floor, neginf=floor)
+
+
+def plot_features(features: Tensor, frame_s: float, title: str = "", unit: str = "bin") -> Figure:
+    """Draw features over time; use it to look at what a front end makes of a recording.
+
+    Args:
+        features: (T, F), T at least 1; F is drawn upwards.
+        frame_s: seconds from one frame to the next, above 0.
+        title: text above the picture.
+        unit: name of the F axis.
+
+    Returns:
+        A matplotlib figure; ``figure.savefig(path)`` writes it.
+
+    Raises:
+        SeqlabError: features without frames, or of another shape.
+    """
+    from matplotlib.figure import Figure
+
+    picture = _as_picture(features)
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    axes = figure.subplots()
+    extent = (0.0, picture.shape[1] * frame_s, -0.5, picture.shape[0] - 0.5)
+    image = axes.imshow(picture, origin="lower", aspect="auto", cmap="magma", extent=extent)
+    axes.set_xlabel("time (s)")
+    axes.set_ylabel(unit)
+    axes.set_title(title, parse_math=False)
+    figure.colorbar(image, ax=axes, pad=0.01)
+    return figure
+
+
+def features_png(features: Tensor, max_frames: int = 1200) -> bytes:
+    """Features (T, F) as a bare PNG, one pixel a value, low bins at the bottom.
+
+    Use it to embed a small picture in a page. More than ``max_frames`` frames are thinned out.
+    """
+    from matplotlib.image import imsave
+
+    step = -(-len(features) // max_frames) or 1
+    picture = _as_picture(features[::step])
+    low, high = np.percentile(picture, [2, 99.8])
+    file = io.BytesIO()
+    imsave(file, picture[::-1], cmap="magma", format="png", vmin=low, vmax=max(high, low + 1e-6))
+    return file.getvalue()
