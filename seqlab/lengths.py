@@ -70,6 +70,15 @@ def strided_length(length: Length, stride: int) -> Length:
     return -(-length // stride)
 
 
+def resampled_length(samples: Length, from_rate: int, to_rate: int) -> Length:
+    """Samples that stand for the same stretch of time at another rate: a ceiling.
+
+    >>> resampled_length(8000, 8000, 16000), resampled_length(100, 44100, 16000)
+    (16000, 37)
+    """
+    return -(-samples * to_rate // from_rate)
+
+
 def valid_mask(lengths: Tensor, max_length: int | None = None) -> Tensor:
     """Mask (B, T), bool, True on real frames, from lengths (B,).
 

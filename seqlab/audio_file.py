@@ -1,0 +1,220 @@
+"""Open and decode audio files, and tell what is wrong with one; ``seqlab.audio`` builds on it.
+
+libsndfile reads a truncated WAV, AIFF, AU, NIST or Ogg file without a word, up to where it ends.
+Here a file that promises more than it holds is an error: half a sentence with the whole
+transcript is the worst kind of training example.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import torch
+from torch import Tensor
+
+from seqlab.errors import AudioError
+
+MAX_RATE = 1_000_000
+BLOCK_VALUES = 1 << 20  # samples times channels decoded at once: bounds memory, header or not
+_SLACK_S = 0.001  # manifests round times to milliseconds
+# Seeks in these are not exact: libsndfile 1.2.2 lands up to a page off near the end of an Ogg
+# file, and MP3 frames depend on earlier ones.
+_INEXACT_SEEK = ("OGG", "MP3")
+_UNKNOWN_SIZE = 0x7FFFF000  # sizes from here on are written by tools that stream to a pipe
+_SIZES = (  # libsndfile's log on what the header promises and what the file has
+    re.compile(
+        r"^\s*(?:data|Data Size|SSND|riff)\s*: (?P<said>\d+) \(should be (?P<has>\d+)\)", re.M
+    ),
+    re.compile(r"frame count (?P<has>\d+) does not match value from .* of (?P<said>\d+)"),
+)
+
+
+def check_rate(name: str, rate: int) -> None:
+    """Raise AudioError unless ``rate`` is a whole number of Hz in 1 to 1,000,000."""
+    if isinstance(rate, bool) or not isinstance(rate, int) or not 1 <= rate <= MAX_RATE:
+        raise AudioError(f"{name}={rate!r} must be an integer, 1 to {MAX_RATE} Hz; such as 16000")
+
+
+def check_path(path: str | os.PathLike[str]) -> str:
+    """The path as text, once it is known to be a readable file that is not empty."""
+    name = os.fspath(path)
+    try:
+        size = os.stat(name).st_size
+        if os.path.isdir(name):
+            raise AudioError(f"{name}: is a directory, must be an audio file; name a file in it")
+        with open(name, "rb"):
+            pass
+    except FileNotFoundError:
+        raise AudioError(f"{name}: no such file; check the path") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, AudioError):
+            raise
+        reason = getattr(error, "strerror", None) or error
+        raise AudioError(f"{name!r}: cannot be read ({reason}); check path and rights") from None
+    if size == 0:
+        raise AudioError(f"{name}: is empty (0 bytes), must hold audio; download or copy it again")
+    return name
+
+
+@contextlib.contextmanager
+def open_file(name: str, file: Any = None) -> Iterator[Any]:
+    """An open ``soundfile.SoundFile`` of a whole file; ``file`` stands in for the path."""
+    import soundfile
+
+    try:
+        sound = soundfile.SoundFile(name if file is None else file, closefd=False)
+    except (RuntimeError, TypeError, ValueError, OSError):
+        raise AudioError(
+            f"{name}: is not audio that libsndfile reads (WAV, FLAC, Ogg, MP3, AIFF, AU, NIST, "
+            "...), or its header is damaged; convert it, e.g. with ffmpeg, or download it again"
+        ) from None
+    with sound:
+        if not isinstance(file, int):  # a pipe's end is not known
+            _check_complete(name, sound, file)
+            if sound.frames == 0:
+                raise AudioError(f"{name}: holds 0 samples, must hold at least 1; remove it")
+        yield sound
+
+
+@contextlib.contextmanager
+def open_source(source: str | os.PathLike[str] | BinaryIO) -> Iterator[tuple[str, Any]]:
+    """Name and open ``SoundFile`` of a path, an open binary file, or ``"-"`` (standard input)."""
+    if source != "-" and isinstance(source, (str, os.PathLike)):
+        name = check_path(source)
+        with open_file(name) as sound:
+            yield name, sound
+        return
+    file: Any = sys.stdin.buffer if source == "-" else source
+    name = "standard input" if source == "-" else str(getattr(file, "name", "audio stream"))
+    with contextlib.ExitStack() as stack:
+        if not file.seekable():
+            try:
+                file = file.fileno()
+            except OSError:
+                file = _spool(file, stack)
+        yield name, stack.enter_context(open_file(name, file))
+
+
+def _spool(file: BinaryIO, stack: contextlib.ExitStack) -> Any:
+    """A temporary file with the bytes of a stream that the operating system does not know."""
+    spooled = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
+    shutil.copyfileobj(file, spooled)
+    spooled.seek(0)
+    return spooled
+
+
+def locate(
+    name: str, sound: Any, start_s: float, duration_s: float | None
+) -> tuple[int, int | None]:
+    """First sample and number of samples of a slice; None for everything up to the end."""
+    rate, total = sound.samplerate, sound.frames
+    length = f"{name}: is {total / rate:.6g} s long"
+    if not 0 <= start_s < float("inf"):
+        raise AudioError(f"{name}: start_s={start_s} must be 0 or more seconds")
+    start = round(start_s * rate)
+    if start >= total:
+        raise AudioError(f"{length}, start_s={start_s} must lie before its end; correct the slice")
+    if duration_s is None:
+        return start, (total - start if start else None)
+    if not 0 < duration_s < float("inf"):
+        raise AudioError(f"{name}: duration_s={duration_s} must be above 0 seconds, or None")
+    count = max(1, round(duration_s * rate))
+    if start + count > total + max(1, _SLACK_S * rate):
+        raise AudioError(
+            f"{length}, the slice start_s={start_s}, duration_s={duration_s} must end within it; "
+            "shorten the slice, or check that the file is the one meant"
+        )
+    return start, min(count, total - start)
+
+
+def skip(name: str, sound: Any, start: int) -> None:
+    """Go to sample ``start``: by seeking where that is exact, else by decoding up to it."""
+    if start == 0:
+        return
+    if sound.seekable() and sound.format not in _INEXACT_SEEK:
+        sound.seek(start)
+        return
+    for _ in decode(name, sound, start, finite=False):
+        pass
+
+
+def decode(
+    name: str,
+    sound: Any,
+    count: int | None = None,
+    *,
+    block: int = BLOCK_VALUES,
+    finite: bool = True,
+) -> Iterator[Tensor]:
+    """The next ``count`` samples, mono, (n,) float32, in blocks; None for all that there are.
+
+    Raises AudioError where the file ends or breaks before ``count`` or before its header's end,
+    and, if ``finite``, where it holds NaN or infinite values.
+    """
+    promised = count if count is not None or not sound.seekable() else sound.frames
+    block = max(1, min(block, BLOCK_VALUES // sound.channels))
+    done = 0
+    while promised is None or done < promised:
+        wanted = block if promised is None else min(block, promised - done)
+        samples = _read(name, sound, wanted)
+        if len(samples) == 0:
+            break
+        if finite and not bool(torch.isfinite(samples).all()):
+            at = done + int((~torch.isfinite(samples)).nonzero()[0])
+            raise AudioError(
+                f"{name}: holds NaN or infinite values, the first at sample {at} of those read, "
+                "must be finite; write the file again"
+            )
+        done += len(samples)
+        yield samples
+    if promised is not None and done < promised:
+        raise _truncated(name, promised, done, "samples")
+    if done == 0:
+        raise AudioError(f"{name}: holds 0 samples, must hold at least 1")
+
+
+def _read(name: str, sound: Any, count: int) -> Tensor:
+    """Up to ``count`` samples, channels averaged."""
+    try:
+        samples = sound.read(count, dtype="float32", always_2d=True)
+    except (RuntimeError, OSError) as error:
+        reason = str(error).strip().rstrip(".") or "libsndfile gives no reason"
+        raise AudioError(
+            f"{name}: cannot be decoded to its end ({reason}), it is truncated or damaged; "
+            "download or copy it again"
+        ) from None
+    mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype="float32")
+    return torch.from_numpy(mono.copy() if samples.shape[1] == 1 else mono)
+
+
+def _check_complete(name: str, sound: Any, file: Any) -> None:
+    """Raise AudioError where the header promises more than the file holds."""
+    log = sound.extra_info
+    for match in (m for pattern in _SIZES for m in pattern.finditer(log)):
+        said, has = int(match["said"]), int(match["has"])
+        if has < said and not _UNKNOWN_SIZE <= said <= 0xFFFFFFFF:
+            raise _truncated(name, said, has, "frames" if "frame count" in match[0] else "bytes")
+    if sound.format == "OGG" and "lacks an end-of-stream" in log:
+        raise AudioError(
+            f"{name}: is truncated (its last Ogg page does not end the stream); download or copy "
+            "it again, or re-encode it if it was recorded without an end"
+        )
+    if sound.format == "NIST" and file is None:
+        with open(name, "rb") as stream:
+            found = re.search(rb"sample_count -i (\d+)", stream.read(1024))
+        if found and int(found[1]) > sound.frames:
+            raise _truncated(name, int(found[1]), sound.frames, "samples")
+
+
+def _truncated(name: str, said: int, has: int, unit: str) -> AudioError:
+    return AudioError(
+        f"{name}: is truncated, its header promises {said} {unit} and the file holds {has}; "
+        "download or copy it again"
+    )
