@@ -7,9 +7,10 @@ drawn in one process.
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from torch import Tensor
 
 from seqlab.errors import SeqlabError
@@ -17,18 +18,21 @@ from seqlab.errors import SeqlabError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Picture: TypeAlias = npt.NDArray[np.float32]
 
-def _as_picture(features: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+
+def _as_picture(features: Tensor) -> Picture:
     """Features (T, F) as an image (F, T) float32, without the values that are not finite."""
     if features.dim() != 2 or features.numel() == 0:
         raise SeqlabError(
             f"features of shape {tuple(features.shape)} make no picture, must be (T, F) with at "
             "least one frame; pass one recording that is longer than a window"
         )
-    picture = features.detach().cpu().float().numpy().T
+    picture: Picture = features.detach().cpu().float().numpy().T.copy()
     finite = picture[np.isfinite(picture)]
     floor = float(finite.min()) if finite.size else 0.0
-    return np.nan_to_num(picture, nan=floor, posinf=floor, neginf=floor)
+    picture[~np.isfinite(picture)] = floor
+    return picture
 
 
 def plot_features(features: Tensor, frame_s: float, title: str = "", unit: str = "bin") -> Figure:

@@ -1,0 +1,38 @@
+"""What all tests share: the corpora folder, and skips that say why."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+CORPORA = "SEQLAB_DATA"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what this machine cannot run, with the reason."""
+    without_data = pytest.mark.skip(reason=f"set {CORPORA} to the folder of the real corpora")
+    without_gpu = pytest.mark.skip(reason="no CUDA device on this machine")
+    for item in items:
+        if item.get_closest_marker("data") and not os.environ.get(CORPORA):
+            item.add_marker(without_data)
+        if item.get_closest_marker("gpu") and not _has_gpu():
+            item.add_marker(without_gpu)
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+@pytest.fixture(scope="session")
+def corpora() -> Path:
+    """The folder of real corpora that SEQLAB_DATA names; only for tests marked ``data``."""
+    folder = Path(os.environ.get(CORPORA, ""))
+    if not os.environ.get(CORPORA):
+        pytest.skip(f"set {CORPORA} to the folder of the real corpora")
+    if not folder.is_dir():
+        pytest.fail(f"{CORPORA}={folder} is not a folder")
+    return folder
