@@ -126,6 +126,16 @@ def check_spec(spec: object, where: str) -> tuple[object, dict[str, Any]]:
     return spec["class_path"], dict(arguments)
 
 
+def check_keys(section: object, known: Sequence[str], where: str) -> dict[str, Any]:
+    """Return the mapping ``section`` with every known key, None where absent; refuse others."""
+    if not isinstance(section, Mapping):
+        raise RecipeError(f"{where} is {section!r}, must be a mapping")
+    for key in section:
+        if key not in known:
+            raise RecipeError(f"{where}: unknown key {key!r}{did_you_mean(str(key), known)}")
+    return {key: section.get(key) for key in known}
+
+
 def check_arguments(
     cls: type, arguments: Mapping[str, Any], wired: Iterable[str] = (), where: str = "init_args"
 ) -> dict[str, Any]:
@@ -193,7 +203,14 @@ def build(
         component = cls(**arguments, **taken)
     except SeqlabError as error:
         raise RecipeError(f"{where} ({cls.__name__}): {error}") from error
-    except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError) as error:
+    except (
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        LookupError,
+        RuntimeError,
+        MemoryError,
+    ) as error:
         first_line = str(error).partition("\n")[0]
         raise RecipeError(
             f"{where}: {cls.__name__} cannot be built from these arguments: {first_line}"

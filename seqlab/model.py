@@ -1,0 +1,301 @@
+"""SpeechModel: front end, encoder, head and text in one module; waveform in, text or label out.
+
+The front end is part of the model, so training, evaluation and use run the very same features.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+import seqlab
+from seqlab import components, rebuilding, saving
+from seqlab.contracts import Encoder, Frontend, Head, Hypothesis
+from seqlab.decoding.greedy import GreedyCTCDecoder
+from seqlab.errors import AudioError, ModelError, RecipeError, SeqlabError
+from seqlab.frontend.augment import SpecAugment
+from seqlab.frontend.normalize import Normalizer
+from seqlab.lengths import pad_stack
+from seqlab.recordings import Recording, as_recordings, evaluating
+from seqlab.text.tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    from seqlab.data.batch import Batch
+
+_WIRED = ("input_dim", "num_classes")
+_STRIDE_PROBE = 5040  # frames; a multiple of every stride up to 10, and of 12 to 16 but 11, 13
+
+
+@dataclass(frozen=True)
+class Classification:
+    """One label and its probability in [0, 1]."""
+
+    label: str
+    probability: float
+
+
+class SpeechModel(nn.Module):
+    """A whole recogniser or classifier.
+
+    Use it to train (``loss``), to recognise (``transcribe``), to classify (``classify``), and to
+    keep a trained model (``save``, ``load``).
+
+    Args:
+        frontend: Waveform to features.
+        encoder: Its ``input_dim`` must be the front end's ``output_dim``.
+        head: Its ``num_classes`` must be ``len(tokenizer)``; ``per_frame`` decides the task.
+        tokenizer: Fitted; text or labels to numbers and back.
+        normalizer: Of features, if any.
+        spec_augment: Masking of features, in training only.
+        facts: Plain data kept beside the weights, such as whether the training speech was
+            synthetic.
+
+    Raises:
+        ModelError: The parts do not fit together.
+    """
+
+    def __init__(
+        self,
+        frontend: Frontend,
+        encoder: Encoder,
+        head: Head,
+        tokenizer: Tokenizer,
+        normalizer: Normalizer | None = None,
+        spec_augment: SpecAugment | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        _check_fit(frontend, encoder, head, tokenizer)
+        self.frontend, self.encoder, self.head = frontend, encoder, head
+        self.normalizer, self.spec_augment = normalizer, spec_augment
+        self.tokenizer = tokenizer
+        self.facts: dict[str, Any] = dict(facts or {})
+
+    @property
+    def task(self) -> str:
+        """``"ctc"`` (text) or ``"classification"`` (one label an utterance)."""
+        return "ctc" if self.head.per_frame else "classification"
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples a second that the front end takes, in Hz."""
+        return self.frontend.sample_rate
+
+    @property
+    def frame_s(self) -> float:
+        """Seconds from one encoded frame to the next; NaN if the encoder gives a single frame."""
+        frames = torch.tensor([_STRIDE_PROBE, 2 * _STRIDE_PROBE])
+        first, second = self.encoder.output_lengths(frames).tolist()
+        if second == first:
+            return math.nan
+        stride = round(_STRIDE_PROBE / (second - first))
+        return float(stride * self.frontend.hop_length / self.frontend.sample_rate)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        first = next(self.parameters(), None)
+        return first.device if first is not None else torch.device("cpu")
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """Encoded frames (B,) of waveforms of ``lengths`` samples (B,)."""
+        return self.encoder.output_lengths(self.frontend.output_lengths(lengths))
+
+    def features(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised features (B, T, F) and lengths (B,) of waveform (B, N), lengths (B,)."""
+        features, frames = self.frontend(waveform, lengths)
+        if self.normalizer is not None:
+            features = self.normalizer(features, frames)
+        return features, frames
+
+    def encode(
+        self, waveform: Tensor, lengths: Tensor, seeds: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Encoded (B, T', D) and lengths (B,) of waveform (B, N), lengths (B,).
+
+        Args:
+            waveform: (B, N), in [-1, 1].
+            lengths: (B,), samples.
+            seeds: (B,), int64; of each utterance's masks. Without them, or outside of training
+                mode, nothing is masked.
+        """
+        features, frames = self.features(waveform, lengths)
+        if self.training and self.spec_augment is not None and seeds is not None:
+            features = self.spec_augment(features, frames, seeds)
+        encoded, encoded_lengths = self.encoder(features, frames)
+        return encoded, encoded_lengths
+
+    def forward(
+        self, waveform: Tensor, lengths: Tensor, seeds: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Log-probabilities (B, T', C), or (B, C) of a classifier, and encoded lengths (B,)."""
+        encoded, encoded_lengths = self.encode(waveform, lengths, seeds)
+        return self.head(encoded, encoded_lengths), encoded_lengths
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Loss of each utterance (B,) of a batch with targets."""
+        encoded, encoded_lengths = self.encode(batch.waveform, batch.lengths, batch.seeds)
+        return self.head.loss(encoded, encoded_lengths, batch.targets, batch.target_lengths)
+
+    def decode(self, log_probs: Tensor, lengths: Tensor) -> list[Hypothesis]:
+        """Best answer for each utterance of what ``forward`` returned."""
+        if not self.head.per_frame:
+            return [self._label_hypothesis(row) for row in log_probs]
+        decoder = GreedyCTCDecoder(
+            self.tokenizer.decode, blank=self.tokenizer.blank or 0, frame_s=self.frame_s
+        )
+        return [answers[0] for answers in decoder.decode(log_probs, lengths)]
+
+    def transcribe(
+        self, recordings: Any, sample_rate: int | None = None, batch_size: int = 16
+    ) -> list[Hypothesis]:
+        """Recognise recordings; the answers come in the order of the input.
+
+        Args:
+            recordings: Paths, or waveforms (N,) of one channel in [-1, 1]; a list of them, or one.
+                Files at another rate than the model's are resampled.
+            sample_rate: Of the waveforms, in Hz; they are resampled too. Files carry their own.
+            batch_size: Recordings at a time, at least 1; does not change the answers.
+
+        Raises:
+            AudioError: A file or waveform cannot be used.
+            ModelError: The model classifies instead.
+        """
+        if not self.head.per_frame:
+            raise ModelError("this model classifies and has no transcripts; call classify")
+        found = self._run(recordings, sample_rate, batch_size)
+        empty = Hypothesis((), "", 0.0)
+        return [answer[1] if answer is not None else empty for answer in found]
+
+    def classify(
+        self,
+        recordings: Any,
+        sample_rate: int | None = None,
+        top_k: int = 1,
+        batch_size: int = 16,
+    ) -> list[list[Classification]]:
+        """The ``top_k`` most probable labels of each recording, best first.
+
+        Args:
+            recordings: As in ``transcribe``.
+            sample_rate: Of the waveforms, in Hz.
+            top_k: Labels for each recording, from 1 to the number of labels.
+            batch_size: Recordings at a time, at least 1; does not change the answers.
+
+        Raises:
+            AudioError: A recording cannot be used, or is too short for a single frame.
+            ModelError: The model transcribes instead, or ``top_k`` is out of range.
+        """
+        if self.head.per_frame:
+            raise ModelError("this model transcribes and has no labels; call transcribe")
+        if not 1 <= top_k <= len(self.tokenizer):
+            raise ModelError(f"top_k={top_k} must be from 1 to {len(self.tokenizer)} labels")
+        results = []
+        for answer in self._run(recordings, sample_rate, batch_size):
+            assert answer is not None  # _run refuses recordings too short for a classifier
+            probabilities, indices = answer[0].exp().topk(top_k)
+            pairs = zip(indices.tolist(), probabilities.tolist(), strict=True)
+            results.append([Classification(self.tokenizer.tokens[i], p) for i, p in pairs])
+        return results
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the model to a folder: safe files only, in one step.
+
+        An existing model folder is replaced; any other existing folder or file is left alone.
+
+        Raises:
+            ModelError: The folder is something else, or a part cannot be described as plain data.
+        """
+        parts = {name: getattr(self, name) for name in rebuilding.PARTS}
+        try:
+            specs = {
+                name: None if part is None else components.describe(part, _WIRED)
+                for name, part in parts.items()
+            }
+        except RecipeError as error:
+            raise ModelError(f"the model cannot be saved: {error}") from error
+        config: dict[str, Any] = {"seqlab_version": seqlab.__version__, "task": self.task}
+        config |= {"facts": self.facts, "components": specs}
+        saving.write_model_folder(Path(folder), config, self.state_dict(), self.tokenizer.state())
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str], allow_modules: Sequence[str] = ()) -> SpeechModel:
+        """Read a model that ``save`` wrote, in evaluation mode; runs no code from the folder.
+
+        Args:
+            folder: The model folder.
+            allow_modules: Modules outside of seqlab, by full name, whose components the caller
+                trusts.
+
+        Raises:
+            ModelError: Not a model folder, damaged, or naming classes that are not allowed.
+        """
+        stored = saving.read_model_folder(Path(folder))
+        try:
+            with torch.random.fork_rng(devices=[]):
+                model = cls(**rebuilding.build_parts(stored, allow_modules))
+            rebuilding.load_weights(model, stored)
+        except ModelError:
+            raise
+        except SeqlabError as error:
+            raise ModelError(f"{Path(folder) / saving.CONFIG_NAME}: {error}") from error
+        return model.eval()
+
+    def _label_hypothesis(self, log_probs: Tensor) -> Hypothesis:
+        score, index = (value.item() for value in log_probs.max(dim=-1))
+        label = self.tokenizer.tokens[int(index)]
+        return Hypothesis((int(index),), label, score, confidence=math.exp(score))
+
+    def _run(
+        self, recordings: Any, sample_rate: int | None, batch_size: int
+    ) -> list[tuple[Tensor, Hypothesis] | None]:
+        """Log-probabilities and best answer of each recording; None where no frame fits."""
+        if batch_size < 1:
+            raise ModelError(f"batch_size={batch_size} must be at least 1")
+        items = as_recordings(recordings, sample_rate, self.sample_rate)
+        order = sorted(range(len(items)), key=lambda index: items[index].num_samples)
+        results: list[tuple[Tensor, Hypothesis] | None] = [None] * len(items)
+        with evaluating(self), torch.inference_mode():
+            for start in range(0, len(order), batch_size):
+                chosen = order[start : start + batch_size]
+                answers = self._run_batch([items[index] for index in chosen])
+                for index, answer in zip(chosen, answers, strict=True):
+                    results[index] = answer
+        return results
+
+    def _run_batch(self, items: Sequence[Recording]) -> list[tuple[Tensor, Hypothesis] | None]:
+        waveforms = [item.load() for item in items]
+        frames = self.output_lengths(torch.tensor([len(w) for w in waveforms])).tolist()
+        kept = [index for index, count in enumerate(frames) if count > 0]
+        if len(kept) < len(items) and not self.head.per_frame:
+            short = items[next(i for i in range(len(items)) if i not in kept)]
+            raise AudioError(
+                f"{short.name}: {short.num_samples} samples are too short for a single frame of "
+                "this model; pass a longer recording"
+            )
+        results: list[tuple[Tensor, Hypothesis] | None] = [None] * len(items)
+        if kept:
+            waveform, lengths = pad_stack([waveforms[index] for index in kept])
+            log_probs, counts = self(waveform.to(self.device), lengths.to(self.device))
+            answers = self.decode(log_probs, counts)
+            for row, index in enumerate(kept):
+                results[index] = (log_probs[row].cpu(), answers[row])
+        return results
+
+
+def _check_fit(frontend: Frontend, encoder: Encoder, head: Head, tokenizer: Tokenizer) -> None:
+    pairs = [
+        ("encoder.input_dim", encoder.input_dim, "frontend.output_dim", frontend.output_dim),
+        ("head.input_dim", head.input_dim, "encoder.output_dim", encoder.output_dim),
+        ("head.num_classes", head.num_classes, "len(tokenizer)", len(tokenizer)),
+    ]
+    for name, value, other_name, other in pairs:
+        if value != other:
+            raise ModelError(f"{name}={value} must equal {other_name}={other}; build it with that")

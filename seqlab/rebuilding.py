@@ -1,0 +1,190 @@
+"""A stored model becomes modules again, after a rehearsal that takes no memory.
+
+A damaged or hostile configuration therefore cannot exhaust the machine.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+from torch.nn.modules import module as hooks
+
+from seqlab import components
+from seqlab.contracts import Encoder, Frontend, Head
+from seqlab.errors import ModelError, SeqlabError
+from seqlab.frontend.augment import SpecAugment
+from seqlab.frontend.normalize import Normalizer
+from seqlab.saving import CONFIG_NAME, WEIGHTS_NAME, StoredModel
+from seqlab.text.tokenizers import Tokenizer
+
+PARTS = ("frontend", "normalizer", "spec_augment", "encoder", "head", "tokenizer")
+MAX_BUFFER_ELEMENTS = 2**26  # of tables a component computes for itself and does not store
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def build_parts(stored: StoredModel, allow_modules: Sequence[str]) -> dict[str, Any]:
+    """Build the parts of a stored model, by the names of ``SpeechModel``'s arguments.
+
+    Args:
+        stored: The folder that is being loaded.
+        allow_modules: Modules outside of seqlab whose components the caller trusts.
+
+    Raises:
+        SeqlabError: A class or argument is refused, or does not fit the stored weights.
+    """
+    specs = components.check_keys(stored.config.get("components"), PARTS, "components")
+    facts = stored.config.get("facts", {})
+    if not isinstance(facts, dict):
+        raise ModelError(f"facts is {facts!r}, must be a mapping")
+
+    def make(part: str, contract: type[Any], **wired: Any) -> Any:
+        if specs[part] is None and part in ("normalizer", "spec_augment"):
+            return None
+        build = partial(components.build, specs[part], contract, where=part, **wired)
+        build = partial(build, allow_modules=allow_modules)
+        if part in ("frontend", "tokenizer"):  # they make no weights, but may make tables
+            check_sizes(specs[part], part)
+            return build()
+        return build_checked(build, stored, f"{part}.", trusted=bool(allow_modules))
+
+    frontend, tokenizer = make("frontend", Frontend), make("tokenizer", Tokenizer)
+    tokenizer.load_state(stored.files)
+    normalizer = make("normalizer", Normalizer, input_dim=frontend.output_dim)
+    spec_augment = make("spec_augment", SpecAugment)
+    encoder = make("encoder", Encoder, input_dim=frontend.output_dim)
+    head = make("head", Head, input_dim=encoder.output_dim, num_classes=len(tokenizer))
+    return {
+        "frontend": frontend,
+        "encoder": encoder,
+        "head": head,
+        "tokenizer": tokenizer,
+        "normalizer": normalizer,
+        "spec_augment": spec_augment,
+        "facts": facts,
+    }
+
+
+def load_weights(module: nn.Module, stored: StoredModel) -> None:
+    """Copy the stored tensors into ``module``, whose names and shapes must be exactly theirs."""
+    check_shapes(module, stored)
+    path = stored.folder / WEIGHTS_NAME
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in stored.shapes}
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise ModelError(f"{path} is damaged: {error}; copy or train the model again") from error
+    expected = module.state_dict()
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() != expected[name].is_floating_point():
+            raise ModelError(f"{path}: {name} is {tensor.dtype}, must be {expected[name].dtype}")
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise ModelError(f"{path}: {name} holds values that are not finite; train it again")
+    module.load_state_dict(tensors)
+
+
+def check_shapes(module: nn.Module, stored: StoredModel, prefix: str = "") -> None:
+    """Raise ModelError unless the tensors of ``module`` are the stored ones under ``prefix``."""
+    path = stored.folder / WEIGHTS_NAME
+    expected = {prefix + name: tuple(t.shape) for name, t in module.state_dict().items()}
+    found = {name: shape for name, shape in stored.shapes.items() if name.startswith(prefix)}
+    for name, shape in expected.items():
+        if name not in found:
+            raise ModelError(f"{path} lacks the tensor {name} that {CONFIG_NAME} asks for")
+        if found[name] != shape:
+            raise ModelError(
+                f"{path}: {name} is {found[name]}, but {CONFIG_NAME} asks for {shape}; "
+                "the two files are not of one model"
+            )
+    extra = sorted(found.keys() - expected.keys())
+    if extra:
+        raise ModelError(f"{path} holds {extra[0]}, which {CONFIG_NAME} does not ask for")
+
+
+def build_checked(
+    build: Callable[[], Module], stored: StoredModel, prefix: str, trusted: bool
+) -> Module:
+    """Build a component only after a shapes-only rehearsal has shown that the weights fit it.
+
+    The rehearsal takes no memory for tensors, and ends as soon as the component asks for more
+    than the file holds; so a damaged or hostile configuration cannot exhaust the machine.
+
+    Args:
+        build: Builds the component; called twice.
+        stored: The folder that is being loaded.
+        prefix: Of the component's tensors, such as ``encoder.``.
+        trusted: Whether a component that cannot be rehearsed is built all the same.
+    """
+    try:
+        with _limits(stored), torch.device("meta"):
+            rehearsal: Module | None = build()
+    except SeqlabError:
+        if not trusted:
+            raise
+        rehearsal = None
+    if rehearsal is not None:
+        check_shapes(rehearsal, stored, prefix)
+    return build()
+
+
+def check_sizes(spec: Any, where: str) -> None:
+    """Raise ModelError if the integers of a spec describe a table too large for any real use.
+
+    For components that compute tables (windows, filter banks) and store no weights to compare.
+    """
+    arguments = spec.get("init_args") if isinstance(spec, Mapping) else None
+    sizes = sorted(
+        abs(value)
+        for name, value in (arguments.items() if isinstance(arguments, Mapping) else ())
+        if isinstance(value, int) and "rate" not in str(name) and "seed" not in str(name)
+    )
+    if sizes and sizes[-1] * (sizes[-2] if len(sizes) > 1 else 1) > MAX_BUFFER_ELEMENTS:
+        raise ModelError(
+            f"{where}: the sizes {sizes[-2:]} ask for a table of more than {MAX_BUFFER_ELEMENTS} "
+            "values; the configuration is damaged"
+        )
+
+
+@contextlib.contextmanager
+def _limits(stored: StoredModel) -> Iterator[None]:
+    """Refuse, in this thread, more parameters, modules or buffers than the stored ones explain."""
+    thread, left = threading.get_ident(), {"parameter": len(stored.shapes)}
+    left["module"] = 1000 + 100 * len(stored.shapes)
+    left["buffer"] = MAX_BUFFER_ELEMENTS
+
+    def count(kind: str, amount: int) -> None:
+        if threading.get_ident() != thread:
+            return
+        left[kind] -= amount
+        if left[kind] < 0:
+            raise ModelError(
+                f"{stored.folder / CONFIG_NAME} asks for a larger model than {WEIGHTS_NAME} holds "
+                f"(too many or too large: {kind}s); the two files are not of one model"
+            )
+
+    def on_parameter(_m: nn.Module, _n: str, _parameter: nn.Parameter) -> None:
+        count("parameter", 1)
+
+    def on_module(_m: nn.Module, _n: str, _child: nn.Module) -> None:
+        count("module", 1)
+
+    def on_buffer(_m: nn.Module, _n: str, buffer: Tensor | None) -> None:
+        count("buffer", buffer.numel() if buffer is not None else 0)
+
+    handles = [
+        hooks.register_module_parameter_registration_hook(on_parameter),
+        hooks.register_module_module_registration_hook(on_module),
+        hooks.register_module_buffer_registration_hook(on_buffer),
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
