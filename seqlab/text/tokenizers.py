@@ -6,79 +6,27 @@ is plain bytes by file name, JSON or a sentencepiece model; nothing in it can ru
 
 from __future__ import annotations
 
-import abc
 import io
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 from seqlab.errors import DataError, ModelError
+from seqlab.text.base import Tokenizer, not_fitted, shorten, state_file, unknown_character
 from seqlab.text.normalize import Case, Digits, Punctuation, TextNormalizer, UnicodeForm
-from seqlab.text.vocabulary import BLANK, FILE_NAME, UNKNOWN, Vocabulary
+from seqlab.text.vocabulary import BLANK, UNKNOWN, Vocabulary
 
+__all__ = [
+    "CharacterTokenizer",
+    "LabelTokenizer",
+    "SentencePieceTokenizer",
+    "Tokenizer",
+    "WordTokenizer",
+]
 
-class Tokenizer(abc.ABC):
-    """Text to token indices and back.
-
-    ``blank`` is the index of CTC's blank, always 0 where there is one, else None. For every text
-    that can be encoded ``decode(encode(text)) == normalize(text)``.
-    """
-
-    unit: ClassVar[str]
-    blank: int | None = 0
-
-    def __init__(self, normalizer: TextNormalizer) -> None:
-        self.normalize = normalizer
-        self._vocabulary: Vocabulary | None = None
-
-    @abc.abstractmethod
-    def fit(self, texts: Iterable[str]) -> Self:
-        """Learn the tokens from training texts; returns itself. DataError if there are none."""
-
-    @abc.abstractmethod
-    def encode(self, text: str) -> list[int]:
-        """Token indices (U,) of ``text``; DataError names what is not known."""
-
-    @abc.abstractmethod
-    def decode(self, tokens: Sequence[int]) -> str:
-        """Text of token indices (U,), blanks skipped; DataError for an index out of range."""
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """All tokens, blank included; DataError before ``fit`` or ``load_state``."""
-        if self._vocabulary is None:
-            raise DataError(
-                f"{type(self).__name__} has no tokens yet; call fit(texts) or load_state(files)"
-            )
-        return self._vocabulary
-
-    @property
-    def tokens(self) -> list[str]:
-        """The tokens in the order of their indices."""
-        return list(self.vocabulary.tokens)
-
-    def __len__(self) -> int:
-        """Number of tokens, blank included: the number of classes of the head."""
-        return len(self.vocabulary)
-
-    def state(self) -> dict[str, bytes]:
-        """What was learned, by file name."""
-        return {FILE_NAME: self.vocabulary.to_bytes()}
-
-    def load_state(self, files: Mapping[str, bytes]) -> Self:
-        """Take over what ``state`` gave; ModelError if it is missing, damaged or another kind's."""
-        vocabulary = Vocabulary.from_bytes(_file(files, FILE_NAME))
-        if (vocabulary[0] == BLANK) != (self.blank is not None):
-            raise ModelError(
-                f"{FILE_NAME} begins with {vocabulary[0]!r}, which is not how a "
-                f"{type(self).__name__} begins; does it belong to another model?"
-            )
-        self._vocabulary = vocabulary
-        return self
-
-    def _units(self, tokens: Sequence[int]) -> list[str]:
-        return [self.vocabulary[int(t)] for t in tokens if int(t) != self.blank]
+MODEL_NAME = "tokenizer.model"
+_SPACE = "\u2581"  # sentencepiece's sign for a space
 
 
 class CharacterTokenizer(Tokenizer):
@@ -108,7 +56,7 @@ class CharacterTokenizer(Tokenizer):
         digits: Digits = "keep",
         characters: str | None = None,
     ) -> None:
-        super().__init__(TextNormalizer(case, unicode_form, punctuation=punctuation, digits=digits))
+        super().__init__(TextNormalizer(case, unicode_form, punctuation, digits=digits))
         self.characters = characters
         if characters is not None:
             self._vocabulary = Vocabulary([BLANK, *characters])
@@ -131,7 +79,7 @@ class CharacterTokenizer(Tokenizer):
         known = self.vocabulary
         indices = [known.get(character) for character in normalized]
         if None in indices:
-            raise _unknown_character(text, normalized[indices.index(None)], known)
+            raise unknown_character(text, normalized[indices.index(None)], known)
         return [i for i in indices if i is not None]
 
     def decode(self, tokens: Sequence[int]) -> str:
@@ -169,7 +117,7 @@ class WordTokenizer(Tokenizer):
         min_count: int = 1,
         unknown: bool = False,
     ) -> None:
-        super().__init__(TextNormalizer(case, unicode_form, punctuation=punctuation, digits=digits))
+        super().__init__(TextNormalizer(case, unicode_form, punctuation, digits=digits))
         if min_count < 1 or (min_count > 1 and not unknown):
             raise DataError(
                 f"min_count={min_count} must be at least 1, and above 1 needs unknown=True, "
@@ -196,7 +144,7 @@ class WordTokenizer(Tokenizer):
         try:
             return [self.vocabulary.index(word) for word in words]
         except DataError as error:
-            raise DataError(f"text {_short(text)}: word {error}") from None
+            raise DataError(f"text {shorten(text)}: word {error}") from None
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The words, separated by single spaces."""
@@ -248,19 +196,136 @@ class LabelTokenizer(Tokenizer):
         return self.vocabulary[int(tokens[0])]
 
 
-def _file(files: Mapping[str, bytes], name: str) -> bytes:
-    if name not in files:
-        raise ModelError(f"{name} is missing, found {sorted(files)}; save the model again")
-    return files[name]
+class SentencePieceTokenizer(Tokenizer):
+    """Subwords learned from the training texts; for corpora of more than about ten hours.
+
+    Training is repeatable: one thread, every text used, no normalisation but the one here.
+
+    Args:
+        vocab_size: number of tokens, ``<blank>`` and ``<unk>`` included; at least one more than
+            the different characters.
+        model_type: ``unigram`` (Kudo 2018) or ``bpe`` (Sennrich et al. 2016).
+        case: ``lower``, ``upper`` or ``keep``.
+        unicode_form: ``NFC`` or ``NFKC``.
+        punctuation: ``keep`` or ``remove``.
+        digits: ``keep`` or ``separate``.
+
+    Example:
+        >>> texts = ["see the sea", "see the sand", "the sand and the sea"]
+        >>> tokenizer = SentencePieceTokenizer(vocab_size=14, model_type="bpe").fit(texts)
+        >>> len(tokenizer), tokenizer.decode(tokenizer.encode("The sand"))
+        (14, 'the sand')
+    """
+
+    unit = "subword"
+
+    def __init__(
+        self,
+        *,
+        vocab_size: int,
+        model_type: Literal["unigram", "bpe"] = "unigram",
+        case: Case = "lower",
+        unicode_form: UnicodeForm = "NFC",
+        punctuation: Punctuation = "keep",
+        digits: Digits = "keep",
+    ) -> None:
+        super().__init__(TextNormalizer(case, unicode_form, punctuation, digits=digits))
+        if vocab_size < 4:
+            raise DataError(f"vocab_size={vocab_size} must be at least 4; 100 to 5000 is usual")
+        if model_type not in ("unigram", "bpe"):
+            raise DataError(f"model_type={model_type!r} must be 'unigram' or 'bpe'")
+        self.vocab_size = vocab_size
+        self.model_type = model_type
+        self._model = b""
+        self._characters: set[str] = set()
+        self._processor: Any = None
+
+    def fit(self, texts: Iterable[str]) -> Self:
+        """Train the subwords; DataError names the largest possible ``vocab_size``."""
+        normalized = [text for text in map(self.normalize, texts) if text]
+        for text in normalized:
+            _check_pieces(text)
+        if not normalized:
+            raise DataError("the training texts hold no characters; are there transcripts?")
+        self._take(_train(normalized, self.vocab_size - 1, self.model_type))
+        return self
+
+    def encode(self, text: str) -> list[int]:
+        """Token indices (U,), one a subword of the normalised text."""
+        if self._processor is None:
+            raise not_fitted(self)
+        normalized = self.normalize(text)
+        _check_pieces(normalized)
+        for character in normalized:
+            if character not in self._characters and character != " ":
+                raise unknown_character(text, character, sorted(self._characters))
+        return [piece + 1 for piece in self._processor.encode(normalized)]
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The subwords put together."""
+        return " ".join("".join(self._units(tokens)).replace(_SPACE, " ").split())
+
+    def state(self) -> dict[str, bytes]:
+        """The vocabulary, for people, and the sentencepiece model."""
+        return {**super().state(), MODEL_NAME: self._model}
+
+    def load_state(self, files: Mapping[str, bytes]) -> Self:
+        """Take over what ``state`` gave; ModelError if it is missing or damaged."""
+        model = state_file(files, MODEL_NAME)
+        try:
+            self._take(model)
+        except (RuntimeError, TypeError, DataError) as error:
+            raise ModelError(
+                f"{MODEL_NAME} is no sentencepiece model ({error}); save the model again"
+            ) from None
+        return self
+
+    def _take(self, model: bytes) -> None:
+        import sentencepiece
+
+        processor = sentencepiece.SentencePieceProcessor()
+        processor.LoadFromSerializedProto(model)
+        pieces = [processor.IdToPiece(i) for i in range(processor.GetPieceSize())]
+        self._vocabulary = Vocabulary([BLANK, *pieces])
+        self._characters = {character for piece in pieces[1:] for character in piece}
+        self._model, self._processor = model, processor
 
 
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 60 else text[:57] + "...")
+def _train(texts: list[str], size: int, model_type: str) -> bytes:
+    """A sentencepiece model of ``size`` pieces, silently and in one thread."""
+    import sentencepiece
+
+    model = io.BytesIO()
+    try:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(texts),
+            model_writer=model,
+            vocab_size=size,
+            model_type=model_type,
+            character_coverage=1.0,
+            normalization_rule_name="identity",
+            bos_id=-1,
+            eos_id=-1,
+            num_threads=1,
+            max_sentence_length=1 << 24,
+            minloglevel=5,
+        )
+    except RuntimeError as error:
+        reason = str(error)
+        limit = re.search(r"value <= (\d+)", reason)
+        least = 2 + len({character for text in texts for character in text.replace(" ", _SPACE)})
+        remedy = f"at most {int(limit[1]) + 1}" if limit else f"at least {least}"
+        raise DataError(
+            f"vocab_size={size + 1} must be {remedy} for these {len(texts)} texts and "
+            f"model_type={model_type!r}"
+        ) from None
+    return model.getvalue()
 
 
-def _unknown_character(text: str, character: str, known: Iterable[str]) -> DataError:
-    inventory = "".join(token for token in known if len(token) == 1)
-    return DataError(
-        f"text {_short(text)}: character {character!r} (U+{ord(character):04X}) is not among the "
-        f"{len(inventory)} known {_short(inventory)}; normalise the text or train with it"
-    )
+def _check_pieces(text: str) -> None:
+    for character in (_SPACE, "\0"):
+        if character in text:
+            raise DataError(
+                f"text {shorten(text)} holds {character!r} (U+{ord(character):04X}), which "
+                "sentencepiece keeps for itself; remove it"
+            )
