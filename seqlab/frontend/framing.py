@@ -1,0 +1,222 @@
+"""From samples to frames: where frames lie, what edges read, dither, DC removal, pre-emphasis."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import overload
+
+import torch
+from torch import Tensor
+
+from seqlab.errors import SeqlabError
+from seqlab.frontend.validation import check_choice, check_positive_int
+from seqlab.lengths import frame_count, frame_count_centered, frame_count_rounded
+
+EDGES = ("snip", "mirror", "zero", "reflect")
+
+
+@dataclass(frozen=True)
+class FrameLayout:
+    """Where the frames of a recording lie and what they read beyond its ends.
+
+    Frame t covers ``win_length`` samples from sample t * hop_length - left. The four edges:
+
+    - "snip": whole frames only, the first at sample 0 (Kaldi's default, HTK).
+    - "mirror": Kaldi's snip_edges=False; samples / hop frames, the signal mirrored at its ends
+      with the end sample repeated.
+    - "zero": centred frames, silence beyond the ends (librosa).
+    - "reflect": centred frames, the signal mirrored about its end samples (torch.stft, Whisper).
+
+    An empty recording has no frames under any of them. A recording shorter than a frame is
+    mirrored as often as it takes.
+
+    Args:
+        win_length: samples of a frame, at least 1.
+        hop_length: samples between the starts of frames, at least 1.
+        n_fft: points of the transform, at least ``win_length``; places centred frames.
+        edges: one of the four above.
+        drop_last: leave out the last frame, as Whisper does; centred frames only.
+    """
+
+    win_length: int
+    hop_length: int
+    n_fft: int
+    edges: str = "snip"
+    drop_last: bool = False
+
+    def __post_init__(self) -> None:
+        check_positive_int("win_length", self.win_length, "25 ms are 0.025 * sample_rate")
+        check_positive_int("hop_length", self.hop_length, "10 ms are 0.01 * sample_rate")
+        check_positive_int("n_fft", self.n_fft, "take a power of two not below win_length")
+        check_choice("edges", self.edges, EDGES)
+        if self.n_fft < self.win_length:
+            raise SeqlabError(
+                f"n_fft={self.n_fft} must be at least win_length={self.win_length}; "
+                "raise n_fft or shorten the window"
+            )
+        if self.drop_last and self.edges not in ("zero", "reflect"):
+            raise SeqlabError(
+                f"drop_last=True needs centred frames, but edges={self.edges!r}; "
+                'set edges="reflect" or drop_last=False'
+            )
+
+    @property
+    def left(self) -> int:
+        """Samples before the recording that frame 0 reads; negative where it starts inside."""
+        if self.edges == "snip":
+            return 0
+        if self.edges == "mirror":
+            return self.win_length // 2 - self.hop_length // 2
+        return self.n_fft // 2 - (self.n_fft - self.win_length) // 2
+
+    @overload
+    def count(self, samples: int) -> int: ...
+    @overload
+    def count(self, samples: Tensor) -> Tensor: ...
+    def count(self, samples: int | Tensor) -> int | Tensor:
+        """Frames of a recording of ``samples`` samples: an int, or a tensor (B,)."""
+        if self.edges == "snip":
+            return frame_count(samples, self.win_length, self.hop_length)
+        if self.edges == "mirror":
+            return frame_count_rounded(samples, self.hop_length)
+        frames = frame_count_centered(samples, self.n_fft, self.hop_length)
+        frames = frames - int(self.drop_last)
+        if isinstance(samples, Tensor):
+            return torch.where(samples > 0, frames, 0).clamp(min=0)
+        return max(int(frames), 0) if samples > 0 else 0
+
+    def ready(self, samples: int) -> int:
+        """Frames that no later sample can change once ``samples`` samples have come."""
+        if self.edges in ("mirror", "reflect") and samples <= self.left:
+            return 0
+        complete = (samples + self.left - self.win_length) // self.hop_length + 1
+        return max(min(complete, self.count(samples)), 0)
+
+    def start(self, frame: int) -> int:
+        """First sample that frame number ``frame`` reads; may lie before the recording."""
+        return frame * self.hop_length - self.left
+
+
+def source_index(position: Tensor, lengths: Tensor, edges: str) -> Tensor:
+    """The sample that a position beyond the ends of a recording reads.
+
+    Args:
+        position: sample positions (L,), int64, negative or beyond the end allowed.
+        lengths: samples of each recording (B,).
+        edges: "mirror" or "reflect"; under the others the nearest sample is named.
+
+    Returns:
+        Index (B, L) within [0, lengths), or 0 where a recording is empty.
+
+    Example:
+        >>> where = torch.arange(-2, 5)
+        >>> source_index(where, torch.tensor([3]), "mirror").tolist()
+        [[1, 0, 0, 1, 2, 2, 1]]
+        >>> source_index(where, torch.tensor([3]), "reflect").tolist()
+        [[2, 1, 0, 1, 2, 1, 0]]
+    """
+    length = lengths.unsqueeze(-1).clamp(min=1)
+    if edges == "mirror":
+        folded = position.remainder(2 * length)
+        return torch.minimum(folded, 2 * length - 1 - folded)
+    if edges == "reflect":
+        period = (2 * length - 2).clamp(min=1)
+        folded = position.remainder(period)
+        return torch.minimum(folded, period - folded).minimum(length - 1)
+    return torch.minimum(position.clamp(min=0), length - 1)
+
+
+def cut_frames(
+    waveform: Tensor, lengths: Tensor, layout: FrameLayout, first: int, last: int, offset: int = 0
+) -> Tensor:
+    """Frames ``first`` to ``last`` (exclusive) of each recording.
+
+    Args:
+        waveform: samples (B, N); column 0 is sample number ``offset`` of the recording.
+        lengths: samples of the whole recordings (B,).
+        layout: where frames lie.
+        first: number of the first frame wanted.
+        last: number after the last frame wanted.
+        offset: samples of the recording that were dropped before ``waveform``.
+
+    Returns:
+        Frames (B, last - first, win_length); rows past a recording's own count hold no meaning.
+    """
+    if last <= first:
+        return waveform.new_zeros(len(waveform), 0, layout.win_length)
+    begin = layout.start(first)
+    end = layout.start(last - 1) + layout.win_length
+    if layout.edges == "snip":
+        piece = waveform[:, begin - offset : end - offset]
+    else:
+        position = torch.arange(begin, end, device=waveform.device)
+        index = source_index(position, lengths, layout.edges) - offset
+        piece = waveform.gather(1, index.clamp(0, max(waveform.shape[1] - 1, 0)))
+        if layout.edges == "zero":
+            inside = (position >= 0) & (position < lengths.unsqueeze(-1))
+            piece = piece.masked_fill(~inside, 0)
+    return piece.unfold(1, layout.win_length, layout.hop_length)
+
+
+def remove_dc(frames: Tensor) -> Tensor:
+    """Frames (..., win_length) less the mean of each, taken before anything is squared."""
+    return frames - frames.mean(-1, keepdim=True)
+
+
+def preemphasize(frames: Tensor, coefficient: float) -> Tensor:
+    """First difference x[i] - coefficient * x[i-1] within each frame (..., win_length).
+
+    The first sample of a frame stands in for the one before it, as in Kaldi and HTK; so a frame
+    never reads the one before.
+
+    >>> preemphasize(torch.tensor([[1.0, 2.0, 4.0]]), 0.5).tolist()
+    [[0.5, 1.5, 3.0]]
+    """
+    head = frames[..., :1] * (1 - coefficient)
+    return torch.cat([head, frames[..., 1:].sub(frames[..., :-1], alpha=coefficient)], -1)
+
+
+_GOLDEN = -0x61C8864680B583EB  # 2**64 over the golden ratio, as a signed number
+
+
+def _shift_right(bits: Tensor, places: int) -> Tensor:
+    """Logical shift of int64; torch's own shift repeats the sign."""
+    return (bits >> places) & ((1 << (64 - places)) - 1)
+
+
+def _scramble(bits: Tensor) -> Tensor:
+    """Random 64 bits for each counter: the output function of SplitMix64."""
+    bits = (bits ^ _shift_right(bits, 30)) * -0x40A7B892E31B1A47
+    bits = (bits ^ _shift_right(bits, 27)) * -0x6B2FB644ECCEEE15
+    return bits ^ _shift_right(bits, 31)
+
+
+def dither_noise(
+    first: int, count: int, seed: int, device: torch.device | str | None = None
+) -> Tensor:
+    """Gaussian noise (count,) of unit variance that depends on the seed and sample number alone.
+
+    So the noise on sample i is the same in a padded batch, alone, and in any stream.
+
+    Args:
+        first: number of the first sample.
+        count: how many samples.
+        seed: any whole number.
+        device: where the noise is made.
+
+    Returns:
+        Noise (count,), float32.
+
+    Source: Box and Muller 1958, on two uniform numbers a sample from SplitMix64 (Steele, Lea and
+    Flood 2014, "Fast splittable pseudorandom number generators"), used as a counter-based hash.
+    """
+    number = torch.arange(first, first + count, device=device, dtype=torch.int64)
+    stream = _scramble(torch.tensor(seed, device=device, dtype=torch.int64) * _GOLDEN)
+    uniform = [
+        (_shift_right(_scramble((number * 2 + part + 1) * _GOLDEN ^ stream), 11).double() + 0.5)
+        * 2.0**-53
+        for part in (0, 1)
+    ]
+    radius = torch.sqrt(-2 * torch.log(uniform[0]))
+    return (radius * torch.cos(2 * math.pi * uniform[1])).float()

@@ -1,0 +1,98 @@
+"""Frames to power or magnitude spectrum, log energy, and the compressions that follow."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqlab.lengths import valid_mask
+
+EPSILON = 1.1920928955078125e-07  # of float32; the floor of Kaldi, torchaudio and lhotse
+COMPRESSIONS = ("log", "log10", "db", "whisper", "none")
+
+
+def power_spectrum(frames: Tensor, n_fft: int, power: float = 2.0) -> Tensor:
+    """Spectrum of windowed frames, |X| ** power.
+
+    Args:
+        frames: windowed frames (..., win_length), padded with zeros to ``n_fft``.
+        n_fft: points of the transform.
+        power: 2 for power, 1 for magnitude; other positive powers are allowed.
+
+    Returns:
+        Spectrum (..., n_fft // 2 + 1), from 0 Hz to half the sample rate. The gradient is finite
+        where the spectrum is zero.
+    """
+    transform = torch.fft.rfft(frames, n=n_fft)
+    real, imaginary = transform.real, transform.imag
+    squared = real * real + imaginary * imaginary
+    if power == 2:
+        return squared
+    # A root has no finite slope at zero; digital silence must not turn gradients into NaN.
+    silent = squared == 0
+    return squared.masked_fill(silent, 1).pow(power / 2).masked_fill(silent, 0)
+
+
+def log_energy(frames: Tensor, floor: float = 0.0) -> Tensor:
+    """Natural logarithm of the sum of squares of each frame.
+
+    Args:
+        frames: frames (..., win_length).
+        floor: energies below it count as it; float32's epsilon is the least in any case.
+
+    Returns:
+        Log energy (..., 1).
+    """
+    return frames.square().sum(-1, keepdim=True).clamp_min(max(floor, EPSILON)).log()
+
+
+def compress(values: Tensor, kind: str, floor: float = EPSILON, power: float = 2.0) -> Tensor:
+    """Bring energies to the scale a model reads.
+
+    Args:
+        values: energies (any shape), not negative.
+        kind: "log" (natural), "log10", "db" (decibels: 10 log10 of power, 20 log10 of magnitude),
+            "whisper" ((log10 + 4) / 4) or "none".
+        floor: values below it count as it; a positive number. Not used by "none".
+        power: power the values already have; used by "db" only.
+
+    Returns:
+        Compressed values, same shape.
+
+    Example:
+        >>> compress(torch.tensor([1.0, 100.0]), "db").tolist()
+        [0.0, 20.0]
+    """
+    if kind == "none":
+        return values
+    floored = values.clamp_min(floor)
+    if kind == "log":
+        return floored.log()
+    if kind == "db":
+        return floored.log10() * (20 / power)
+    return floored.log10() if kind == "log10" else (floored.log10() + 4) / 4
+
+
+def limit_range(features: Tensor, lengths: Tensor, dynamic_range: float) -> Tensor:
+    """Raise every value to at least the utterance's maximum less ``dynamic_range``.
+
+    This is librosa's and torchaudio's top_db and Whisper's clamp. It reads the whole utterance,
+    so it cannot stream. NaN is left where it stands and does not count for the maximum.
+
+    Args:
+        features: features (B, T, F).
+        lengths: frames (B,); padding does not count for the maximum.
+        dynamic_range: positive, in the units of the features.
+
+    Returns:
+        Features (B, T, F).
+
+    Example:
+        >>> limit_range(torch.tensor([[[0.0, -90.0]]]), torch.tensor([1]), 80).tolist()
+        [[[0.0, -80.0]]]
+    """
+    if features.shape[1] == 0:
+        return features
+    unused = ~valid_mask(lengths, features.shape[1]).unsqueeze(-1) | features.isnan()
+    highest = features.masked_fill(unused, -torch.inf).amax((1, 2), keepdim=True)
+    return torch.maximum(features, highest - dynamic_range)

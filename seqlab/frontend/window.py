@@ -1,0 +1,56 @@
+"""Windows that taper a frame before its spectrum is taken."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from seqlab.frontend.validation import check_choice, check_positive_int
+
+WINDOWS = ("hann", "hamming", "povey", "blackman", "rectangular")
+
+
+def make_window(name: str, win_length: int, *, periodic: bool = False) -> Tensor:
+    """Window of ``win_length`` samples, in float64.
+
+    Use the symmetric form for frames analysed one by one (Kaldi, HTK), and the periodic form,
+    which leaves out the last point of a symmetric window one sample longer, to agree with
+    librosa, torch.stft and Whisper.
+
+    Args:
+        name: "hann", "hamming", "povey", "blackman" or "rectangular".
+        win_length: samples, at least 1.
+        periodic: True divides the circle into ``win_length`` parts instead of one fewer.
+
+    Returns:
+        Window (win_length,), float64.
+
+    Raises:
+        SeqlabError: the name is unknown or the length is not a positive whole number.
+
+    Source: Harris 1978, "On the use of windows for harmonic analysis with the DFT"; Hamming and
+    Blackman with the customary rounded constants 0.54 and 0.42. "povey" is Kaldi's Hann window
+    to the power 0.85, which reaches zero at both ends.
+
+    Example:
+        >>> make_window("hann", 5).tolist()
+        [0.0, 0.5, 1.0, 0.5, 0.0]
+        >>> make_window("hann", 4, periodic=True).tolist()
+        [0.0, 0.5, 1.0, 0.5]
+    """
+    check_choice("window", name, WINDOWS)
+    check_positive_int("win_length", win_length, "give the length of a frame in samples")
+    parts = win_length if periodic else win_length - 1
+    if name == "rectangular" or parts == 0:
+        return torch.ones(win_length, dtype=torch.float64)
+    angle = torch.arange(win_length, dtype=torch.float64) * (2 * math.pi / parts)
+    hann = 0.5 - 0.5 * torch.cos(angle)
+    if name == "hann":
+        return hann
+    if name == "povey":
+        return hann.pow(0.85)
+    if name == "hamming":
+        return 0.54 - 0.46 * torch.cos(angle)
+    return 0.42 - 0.5 * torch.cos(angle) + 0.08 * torch.cos(2 * angle)
