@@ -53,7 +53,7 @@ def detection_curve(
     Example:
         >>> curve = detection_curve([0.9, 0.8, 0.3], [0.5, 0.2], negative_hours=2.0)
         >>> curve.at(0.5)  # one alarm in two hours
-        (0.3333333333333333, 0.5)
+        (0.0, 0.3)
     """
     keywords = np.sort(np.asarray(keyword_scores, dtype=np.float64))
     alarms = np.sort(np.asarray(alarm_scores, dtype=np.float64))

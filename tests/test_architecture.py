@@ -23,6 +23,8 @@ LEVELS = {
     "contracts": 0,
     "lengths": 0,
     "metrics": 0,
+    "detection": 0,
+    "intervals": 0,
     "values": 0,
     "audio_file": 0,
     "components": 1,
