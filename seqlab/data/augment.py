@@ -1,0 +1,106 @@
+"""Random changes to training waveforms, all drawn from one generator an utterance brings."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from torch import Tensor
+
+from seqlab.audio import load_audio
+from seqlab.data.cache import AudioCache
+from seqlab.data.config import AugmentConfig, split_path
+from seqlab.data.manifest import Utterance, read_manifest
+from seqlab.errors import DataError
+
+Item = TypeVar("Item")
+CACHE_BYTES = 256 * 2**20  # of decoded noises and impulse responses, in each process
+
+
+class WaveformAugmenter:
+    """Speed, reverberation, noise, level and shift, in this order.
+
+    The number of draws for one utterance does not depend on their outcome, so that changing one
+    setting leaves the random numbers of the others as they were.
+
+    Args:
+        config: what to change and how often.
+        sample_rate: of the waveforms, in Hz.
+        root: folder that the manifests in ``config`` are relative to.
+
+    Raises:
+        DataError: a manifest cannot be read or is empty.
+    """
+
+    def __init__(self, config: AugmentConfig, sample_rate: int, root: str | Path = ".") -> None:
+        self.config = config
+        self.sample_rate = sample_rate
+        self.noises = _recordings(config.noise, root, "noise")
+        self.responses = _recordings(config.reverberation, root, "reverberation")
+        self._cache = AudioCache(CACHE_BYTES)
+
+    def __call__(self, waveform: Tensor, rng: np.random.Generator) -> Tensor:
+        """The waveform (N,) changed; (N',) where its speed changes."""
+        from seqlab.frontend import augment
+
+        config = self.config
+        draw = [float(value) for value in rng.random(9)]
+        if config.speeds:
+            factor = _pick(config.speeds, draw[0])
+            if factor != 1.0:
+                waveform = augment.change_speed(waveform, factor, self.sample_rate)
+        if self.responses and draw[1] < config.reverberation_probability:
+            response = self._load(_pick(self.responses, draw[2]))
+            waveform = augment.reverberate(waveform, response)
+        if self.noises and draw[3] < config.noise_probability:
+            noise = self._load(_pick(self.noises, draw[4]))
+            noise = _section(noise, len(waveform), draw[5])
+            snr_db = _between(config.noise_snr_db, draw[6])
+            waveform = augment.add_noise(waveform, noise, snr_db)
+        if config.gain_db is not None:
+            waveform = augment.change_gain(waveform, _between(config.gain_db, draw[7]))
+        if config.time_shift_s > 0:
+            shift_s = _between((-config.time_shift_s, config.time_shift_s), draw[8])
+            waveform = augment.shift_time(waveform, round(shift_s * self.sample_rate))
+        return waveform
+
+    def _load(self, recording: Utterance) -> Tensor:
+        kept = self._cache.get(recording)
+        if kept is not None:
+            return kept
+        waveform, _ = load_audio(
+            recording.path,
+            start_s=recording.start_s,
+            duration_s=recording.duration_s,
+            sample_rate=self.sample_rate,
+        )
+        self._cache.put(recording, waveform)
+        return waveform
+
+
+def _recordings(manifest: str | None, root: str | Path, what: str) -> list[Utterance]:
+    if manifest is None:
+        return []
+    recordings = read_manifest(split_path(root, manifest))
+    if not recordings:
+        raise DataError(f"augment.{what}: {manifest} is empty, must name at least one recording")
+    return recordings
+
+
+def _pick(items: list[Item], draw: float) -> Item:
+    return items[int(draw * len(items))]
+
+
+def _between(interval: tuple[float, float], draw: float) -> float:
+    low, high = interval
+    return low + (high - low) * draw
+
+
+def _section(noise: Tensor, length: int, draw: float) -> Tensor:
+    """``length`` samples from a random place of ``noise``, repeated where it is shorter."""
+    if len(noise) < length:
+        noise = noise.repeat(math.ceil(length / len(noise)) + 1)
+    start = int(draw * (len(noise) - length + 1))
+    return noise[start : start + length]

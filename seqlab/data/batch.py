@@ -1,0 +1,244 @@
+"""Utterances become examples, examples become batches of padded tensors."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqlab.audio import load_audio, resample
+from seqlab.data.augment import WaveformAugmenter
+from seqlab.data.cache import AudioCache
+from seqlab.data.config import AugmentConfig
+from seqlab.data.manifest import Utterance
+from seqlab.errors import DataError
+from seqlab.lengths import pad_stack
+
+
+class Encodes(Protocol):
+    """What a dataset needs of a tokenizer."""
+
+    def encode(self, text: str) -> list[int]:
+        """Tokens of ``text``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Example:
+    """One utterance ready to be batched."""
+
+    utterance: Utterance
+    waveform: Tensor  # (N,)
+    targets: Tensor  # (U,)
+    seed: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded tensors of B utterances, and what they came from."""
+
+    waveform: Tensor  # (B, N) float32, zeros beyond lengths
+    lengths: Tensor  # (B,) int64 samples
+    targets: Tensor  # (B, U) int64, zeros beyond target_lengths
+    target_lengths: Tensor  # (B,) int64
+    seeds: Tensor  # (B,) int64, at least 0: random numbers of each utterance in this epoch
+    utterances: tuple[Utterance, ...]
+
+    @property
+    def ids(self) -> list[str]:
+        """Ids of the utterances."""
+        return [u.id for u in self.utterances]
+
+    @property
+    def references(self) -> list[str]:
+        """Labels or transcripts; empty where there is none."""
+        return [u.target or "" for u in self.utterances]
+
+    @property
+    def speakers(self) -> list[str | None]:
+        """Speakers, None where not known."""
+        return [u.speaker for u in self.utterances]
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch with its tensors on ``device``."""
+        names = ("waveform", "lengths", "targets", "target_lengths", "seeds")
+        return replace(
+            self, **{name: getattr(self, name).to(device, non_blocking=True) for name in names}
+        )
+
+
+def collate(examples: Sequence[Example]) -> Batch:
+    """Stack examples into a batch.
+
+    Raises:
+        SeqlabError: no examples.
+    """
+    waveform, lengths = pad_stack([e.waveform for e in examples])
+    targets, target_lengths = pad_stack([e.targets for e in examples])
+    return Batch(
+        waveform=waveform,
+        lengths=lengths,
+        targets=targets,
+        target_lengths=target_lengths,
+        seeds=torch.tensor([e.seed for e in examples], dtype=torch.int64),
+        utterances=tuple(e.utterance for e in examples),
+    )
+
+
+def utterance_seed(seed: int, epoch: int, utterance_id: str, purpose: str) -> int:
+    """A seed in [0, 2**63) for one use of one utterance in one epoch, on every machine the same.
+
+    >>> utterance_seed(0, 1, "a", "noise") == utterance_seed(0, 1, "a", "noise")
+    True
+    >>> utterance_seed(0, 1, "a", "noise") == utterance_seed(0, 2, "a", "noise")
+    False
+    """
+    text = f"{seed}\0{epoch}\0{purpose}\0{utterance_id}"
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+class SpeechDataset:
+    """Examples by (epoch, index), the same whichever process asks and in whatever order.
+
+    Decoded audio stays in memory up to ``cache_mb``, in each process that loads. Where several
+    utterances lie in one file, the file is decoded once for all of them.
+
+    Args:
+        utterances: in any order; ids are unique.
+        tokenizer: encodes ``Utterance.target``; None: batches without targets.
+        sample_rate: in Hz; files at another rate are resampled.
+        augment: changes to the waveforms; None: none (evaluation).
+        seed: of augmentation.
+        cache: keep decoded audio in memory.
+        cache_mb: most memory for it, in 2**20 bytes.
+        root: folder that the manifests in ``augment`` are relative to.
+
+    Raises:
+        DataError: ids clash, or a manifest of ``augment`` cannot be read.
+    """
+
+    def __init__(
+        self,
+        utterances: Sequence[Utterance],
+        tokenizer: Encodes | None,
+        sample_rate: int,
+        augment: AugmentConfig | None = None,
+        seed: int = 0,
+        cache: bool = True,
+        *,
+        cache_mb: int = 1024,
+        root: str = ".",
+    ) -> None:
+        self.utterances = list(utterances)
+        self.tokenizer = tokenizer
+        self.sample_rate = sample_rate
+        self.seed = seed
+        self.augmenter = WaveformAugmenter(augment, sample_rate, root) if augment else None
+        self.cache = AudioCache(cache_mb * 2**20 if cache else 0)
+        self._by_file: dict[str, list[Utterance]] = defaultdict(list)
+        ids = set()
+        for utterance in self.utterances:
+            if utterance.id in ids:
+                raise DataError(f"the utterance id {utterance.id!r} occurs twice; rename one")
+            ids.add(utterance.id)
+            self._by_file[utterance.path].append(utterance)
+
+    @property
+    def durations(self) -> list[float]:
+        """Seconds of each utterance, before augmentation."""
+        return [u.duration_s for u in self.utterances]
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def __getitem__(self, key: tuple[int, int]) -> Example:
+        """The example ``(epoch, index)``; augmentation differs from epoch to epoch.
+
+        Raises:
+            AudioError: the audio cannot be used.
+            DataError: there is no transcript or label, or it does not fit the tokenizer.
+        """
+        epoch, index = key
+        utterance = self.utterances[index]
+        waveform = self.load(utterance)
+        if self.augmenter is not None:
+            rng = np.random.default_rng(utterance_seed(self.seed, epoch, utterance.id, "waveform"))
+            waveform = self.augmenter(waveform, rng)
+        return Example(
+            utterance=utterance,
+            waveform=waveform,
+            targets=torch.tensor(self.encode(utterance), dtype=torch.int64),
+            seed=utterance_seed(self.seed, epoch, utterance.id, "features"),
+        )
+
+    def batch(self, keys: Sequence[tuple[int, int]]) -> Batch:
+        """The examples ``(epoch, index)`` as one batch."""
+        return collate([self[key] for key in keys])
+
+    def encode(self, utterance: Utterance) -> list[int]:
+        """Target tokens of an utterance.
+
+        Raises:
+            DataError: no transcript or label, or one outside the vocabulary; names the utterance.
+        """
+        if self.tokenizer is None:
+            return []
+        if utterance.target is None:
+            raise DataError(
+                f"utterance {utterance.id} ({utterance.path}) has neither transcript nor label; "
+                "add one or leave it out"
+            )
+        try:
+            return self.tokenizer.encode(utterance.target)
+        except DataError as error:
+            raise DataError(f"utterance {utterance.id} ({utterance.path}): {error}") from None
+
+    def load(self, utterance: Utterance) -> Tensor:
+        """Waveform (N,) of an utterance as recorded, at the dataset's sample rate."""
+        kept = self.cache.get(utterance.id)
+        if kept is not None:
+            return kept
+        siblings = self._by_file[utterance.path]
+        if len(siblings) > 1 and self.cache.used < self.cache.limit:
+            return self._load_file(utterance, siblings)
+        whole = _is_whole(utterance)
+        waveform, _ = load_audio(
+            utterance.path,
+            start_s=0.0 if whole else utterance.start_s,
+            duration_s=None if whole else utterance.duration_s,
+            sample_rate=self.sample_rate,
+        )
+        self.cache.put(utterance.id, waveform)
+        return waveform
+
+    def _load_file(self, wanted: Utterance, siblings: list[Utterance]) -> Tensor:
+        recording, rate = load_audio(wanted.path)
+        found: Tensor | None = None
+        for utterance in siblings:
+            start = round(utterance.start_s * rate)
+            count = max(1, round(utterance.duration_s * rate))
+            if start + count > len(recording) + max(1, 0.001 * rate):
+                if utterance is not wanted:
+                    continue  # its own turn reports it
+                load_audio(wanted.path, start_s=wanted.start_s, duration_s=wanted.duration_s)
+            waveform = resample(recording[start : start + count], rate, self.sample_rate)
+            self.cache.put(utterance.id, waveform)
+            if utterance is wanted:
+                found = waveform.clone()
+        assert found is not None
+        return found
+
+
+def _is_whole(utterance: Utterance) -> bool:
+    if utterance.start_s != 0 or utterance.recording_s is None:
+        return False
+    return abs(utterance.recording_s - utterance.duration_s) * utterance.sample_rate < 0.5

@@ -1,0 +1,175 @@
+"""What a recipe says about data: which manifests, how they are batched and augmented."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from seqlab.data.manifest import Utterance, read_manifest
+from seqlab.errors import DataError
+
+Split = Literal["train", "dev", "test"]
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Changes made to training waveforms, drawn anew for each utterance and epoch.
+
+    Every draw depends only on the seed, the epoch and the utterance's id.
+
+    Args:
+        speeds: factors of speed perturbation, one of which is drawn, each within 0.5 to 2;
+            empty: no change. Pitch and length change together.
+        noise: manifest of noise recordings, or None. Relative to ``DataConfig.root``.
+        noise_snr_db: range (low, high) of the signal-to-noise ratio in dB.
+        noise_probability: share of utterances that get noise, 0 to 1.
+        reverberation: manifest of room impulse responses, or None.
+        reverberation_probability: share of utterances that are reverberated, 0 to 1.
+        gain_db: range (low, high) of a level change in dB, or None.
+        time_shift_s: largest shift to either side in seconds, filled with silence; the length
+            stays. For keywords cut to a fixed length.
+    """
+
+    speeds: list[float] = field(default_factory=list)
+    noise: str | None = None
+    noise_snr_db: tuple[float, float] = (5.0, 20.0)
+    noise_probability: float = 0.5
+    reverberation: str | None = None
+    reverberation_probability: float = 0.3
+    gain_db: tuple[float, float] | None = None
+    time_shift_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        for factor in self.speeds:
+            if not 0.5 <= factor <= 2:
+                raise DataError(f"speeds: {factor} must be within 0.5 and 2; such as 0.9 or 1.1")
+        for name in ("noise_probability", "reverberation_probability"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise DataError(f"{name}={getattr(self, name)} must be within 0 and 1")
+        for name in ("noise_snr_db", "gain_db"):
+            interval = getattr(self, name)
+            if interval is not None and (len(interval) != 2 or not interval[0] <= interval[1]):
+                raise DataError(f"{name}={interval} must be a low and a high value, low <= high")
+        if not self.time_shift_s >= 0:
+            raise DataError(f"time_shift_s={self.time_shift_s} must be 0 or more seconds")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Manifests, batches and augmentation of a training.
+
+    Args:
+        root: folder of the manifests, as ``seqlab prepare`` makes it.
+        train: names of the splits to train on (``train`` is ``root/train.jsonl.gz``), or
+            manifest file names relative to ``root``.
+        dev: splits that choose the best checkpoint.
+        test: splits to evaluate on.
+        hold_out_speakers: speakers kept out of train and dev; test then holds only them. With
+            ``test: [train, dev, test]`` every recording of an unseen speaker is tested.
+        batch_size: utterances in a global batch, over all processes; or
+        batch_duration_s: seconds in a global batch, padding counted. One of the two.
+        min_duration_s: shorter training utterances are left out.
+        max_duration_s: longer training utterances are left out; None: no limit.
+        num_workers: processes that load and augment; 0: the training process itself.
+        cache_mb: memory for decoded audio, in 2**20 bytes, over all workers.
+        augment: changes to training waveforms.
+    """
+
+    root: str
+    train: list[str] = field(default_factory=lambda: ["train"])
+    dev: list[str] = field(default_factory=lambda: ["dev"])
+    test: list[str] = field(default_factory=lambda: ["test"])
+    hold_out_speakers: list[str] = field(default_factory=list)
+    batch_size: int | None = None
+    batch_duration_s: float | None = None
+    min_duration_s: float = 0.0
+    max_duration_s: float | None = None
+    num_workers: int = 0
+    cache_mb: int = 1024
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    def __post_init__(self) -> None:
+        if (self.batch_size is None) == (self.batch_duration_s is None):
+            raise DataError(
+                f"batch_size={self.batch_size} and batch_duration_s={self.batch_duration_s}: "
+                "exactly one must be given; set the other to null"
+            )
+        if self.batch_size is not None and self.batch_size < 1:
+            raise DataError(f"batch_size={self.batch_size} must be 1 or more")
+        if self.batch_duration_s is not None and not self.batch_duration_s > 0:
+            raise DataError(f"batch_duration_s={self.batch_duration_s} must be more than 0")
+        if self.max_duration_s is not None and self.max_duration_s <= self.min_duration_s:
+            raise DataError(
+                f"max_duration_s={self.max_duration_s} must be more than "
+                f"min_duration_s={self.min_duration_s}"
+            )
+        for name in ("min_duration_s", "num_workers", "cache_mb"):
+            if not getattr(self, name) >= 0:
+                raise DataError(f"{name}={getattr(self, name)} must be 0 or more")
+
+
+def split_path(root: str | Path, name: str) -> Path:
+    """Manifest that ``name`` means below ``root``: a split's name, or a manifest's file name.
+
+    >>> split_path("data/an4", "train").as_posix()
+    'data/an4/train.jsonl.gz'
+    """
+    if name.endswith((".jsonl", ".jsonl.gz", ".tsv")):
+        return Path(root) / name
+    return Path(root) / f"{name}.jsonl.gz"
+
+
+def load_split(config: DataConfig, split: Split) -> list[Utterance]:
+    """Utterances of the train, dev or test side of ``config``, held-out speakers applied.
+
+    Duration limits apply to train only: a test without its long utterances would flatter.
+
+    Raises:
+        DataError: a manifest is missing, ids clash, or nothing is left.
+    """
+    names: list[str] = getattr(config, split)
+    chosen: list[Utterance] = []
+    for name in names:
+        path = split_path(config.root, name)
+        if not path.exists():
+            raise DataError(
+                f"data.{split}: {path} is missing; prepare the corpus first: "
+                f"seqlab prepare CORPUS SOURCE {config.root}"
+            )
+        chosen.extend(read_manifest(path))
+    if config.hold_out_speakers:
+        chosen = _apply_hold_out(chosen, set(config.hold_out_speakers), split)
+    if split == "train":
+        longest = config.max_duration_s
+        chosen = [
+            u
+            for u in chosen
+            if u.duration_s >= config.min_duration_s
+            and (longest is None or u.duration_s <= longest)
+        ]
+    if names and not chosen:
+        raise DataError(
+            f"data.{split}: no utterance of {', '.join(names)} is left after hold_out_speakers "
+            "and the duration limits; loosen them"
+        )
+    _check_unique(chosen, names, split)
+    return chosen
+
+
+def _apply_hold_out(
+    utterances: list[Utterance], held_out: set[str], split: Split
+) -> list[Utterance]:
+    unknown = [u.id for u in utterances if u.speaker is None]
+    if unknown:
+        raise DataError(
+            f"hold_out_speakers: the speaker of {unknown[0]} is not known (and of "
+            f"{len(unknown) - 1} more); drop hold_out_speakers or name every speaker"
+        )
+    return [u for u in utterances if (u.speaker in held_out) == (split == "test")]
+
+
+def _check_unique(utterances: list[Utterance], names: list[str], split: Split) -> None:
+    from seqlab.data.manifest import check_ids
+
+    check_ids(utterances, f"data.{split} ({', '.join(names)})")
