@@ -1,0 +1,168 @@
+"""Batch normalisation that padding cannot reach."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+
+from seqlab.blocks.checks import check_at_least
+from seqlab.errors import SeqlabError
+from seqlab.lengths import valid_mask
+
+
+class MaskedBatchNorm(nn.Module):
+    """Batch normalisation over the valid frames of a batch; padding comes out as zero.
+
+    Use it wherever utterances of different lengths share a batch: the amount of padding changes
+    neither the statistics nor the output. Without padding it equals ``torch.nn.BatchNorm1d``.
+    When torch.distributed is initialised, training statistics cover the batches of all
+    processes, so that one and two processes agree; every process must then call it equally often.
+
+    Args:
+        num_features: Width D of the last axis, at least 1.
+        eps: Added to the variance, above 0.
+        momentum: Share of the new batch in the running statistics, in (0, 1].
+
+    Raises:
+        SeqlabError: If an argument is out of range.
+
+    Source: Ioffe and Szegedy 2015, "Batch Normalization", algorithms 1 and 2. Deviations: the
+    mean and variance cover valid frames only; one lone frame has variance 0 (torch raises);
+    with no valid frame at all the running statistics stay as they are.
+
+    Example:
+        >>> norm = MaskedBatchNorm(1)
+        >>> x = torch.tensor([[[1.0], [3.0], [99.0]]])
+        >>> norm(x, torch.tensor([2])).flatten().round(decimals=2).tolist()
+        [-1.0, 1.0, 0.0]
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+    num_batches_tracked: Tensor
+
+    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__()
+        check_at_least("num_features", num_features, 1)
+        if eps <= 0 or not 0 < momentum <= 1:
+            raise SeqlabError(
+                f"eps={eps} must be above 0 and momentum={momentum} within (0, 1]; "
+                "the defaults are 1e-5 and 0.1"
+            )
+        self.num_features = num_features
+        self.eps = eps
+        self.momentum = momentum
+        self.weight = nn.Parameter(torch.ones(num_features))
+        self.bias = nn.Parameter(torch.zeros(num_features))
+        self.register_buffer("running_mean", torch.zeros(num_features))
+        self.register_buffer("running_var", torch.ones(num_features))
+        self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.int64))
+
+    def forward(self, sequence: Tensor, lengths: Tensor) -> Tensor:
+        """Normalise sequence (B, T, ..., D) over all axes but the last; lengths (B,) -> same shape.
+
+        Axes between T and D, such as the frequencies of a 2-D convolution, count as frames do.
+        """
+        if sequence.shape[-1] != self.num_features:
+            raise SeqlabError(
+                f"sequence of shape {tuple(sequence.shape)} must end in {self.num_features}, "
+                "the num_features of this normalisation"
+            )
+        padding = ~valid_mask(lengths, sequence.shape[1])
+        padding = padding.reshape(padding.shape + (1,) * (sequence.dim() - 2))
+        if not self.training:
+            scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+            normalized = sequence * scale + (self.bias - self.running_mean * scale)
+            evaluated: Tensor = normalized.to(sequence.dtype).masked_fill(padding, 0)
+            return evaluated
+        count = lengths.sum() * sequence.shape[2:-1].numel()
+        output: Tensor
+        output, mean, squares, total = _BatchNorm.apply(
+            sequence, padding, count, self.weight, self.bias, self.eps
+        )
+        self._track(mean, squares, total)
+        return output
+
+    @torch.no_grad()
+    def _track(self, mean: Tensor, squares: Tensor, total: Tensor) -> None:
+        share = self.momentum * (total > 0)
+        self.num_batches_tracked += 1
+        self.running_mean += share * (mean - self.running_mean)
+        self.running_var += share * (squares / (total - 1).clamp(min=1) - self.running_var)
+
+    def extra_repr(self) -> str:
+        """The settings, for printing a model."""
+        return f"{self.num_features}, eps={self.eps}, momentum={self.momentum}"
+
+
+class _BatchNorm(torch.autograd.Function):
+    """The training pass in few sweeps over memory; statistics in float32 or wider.
+
+    Each process centres its frames by its own mean; ``shift`` is what is left to the mean of
+    all processes (zero for one process) and is folded into the affine map.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        sequence: Tensor,
+        padding: Tensor,
+        count: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        eps: float,
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        axes = tuple(range(sequence.dim() - 1))
+        centred = sequence.to(weight.dtype).masked_fill(padding, 0)
+        count = count.to(weight.dtype)
+        local_mean = centred.sum(axes) / count.clamp(min=1)
+        centred.sub_(local_mean).masked_fill_(padding, 0)
+        local_squares = torch.linalg.vector_norm(centred, dim=axes).square_()
+        total, mean, squares = _combine(count, local_mean, local_squares)
+        deviation = torch.rsqrt(squares / total.clamp(min=1) + eps)
+        shift = mean - local_mean
+        scale = weight * deviation
+        output = torch.addcmul(bias - shift * scale, centred, scale).masked_fill_(padding, 0)
+        ctx.save_for_backward(centred, padding, total, deviation, shift, weight)
+        ctx.mark_non_differentiable(mean, squares, total)
+        return output.to(sequence.dtype), mean, squares, total
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        centred, padding, total, deviation, shift, weight = ctx.saved_tensors
+        axes = tuple(range(grad.dim() - 1))
+        grad_sequence = grad.to(weight.dtype).masked_fill(padding, 0)
+        grad_bias = grad_sequence.sum(axes)
+        grad_weight = deviation * ((grad_sequence * centred).sum(axes) - shift * grad_bias)
+        sums = torch.stack([grad_bias, grad_weight])
+        if _world_size() > 1:
+            distributed.all_reduce(sums)
+        mean_grad, mean_product = sums / total.clamp(min=1)
+        # grad - mean_grad - normalised * mean_product, with normalised = (centred - shift) * dev.
+        slope = deviation * mean_product
+        grad_sequence.addcmul_(centred, -slope).sub_(mean_grad - shift * slope)
+        grad_sequence.mul_(weight * deviation).masked_fill_(padding, 0)
+        return grad_sequence.to(grad.dtype), None, None, grad_weight, grad_bias, None
+
+
+def _world_size() -> int:
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_world_size()
+    return 1
+
+
+def _combine(count: Tensor, mean: Tensor, squares: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Count, mean and squared deviations of all processes together (Chan et al. 1979, eq. 1.5)."""
+    if _world_size() == 1:
+        return count, mean, squares
+    local = torch.cat([count.reshape(1), mean, squares])
+    parts = [torch.empty_like(local) for _ in range(_world_size())]
+    distributed.all_gather(parts, local)
+    gathered = torch.stack(parts)
+    counts, width = gathered[:, :1], mean.numel()
+    means, deviations = gathered[:, 1 : 1 + width], gathered[:, 1 + width :]
+    total = counts.sum()
+    mean = (counts * means).sum(0) / total.clamp(min=1)
+    return total, mean, (deviations + counts * (means - mean).square()).sum(0)
