@@ -74,23 +74,37 @@ class OptimizerConfig:
             )
 
 
+def decays(owner: nn.Module, name: str, parameter: nn.Parameter) -> bool:
+    """Whether weight decay applies to parameter ``name`` of module ``owner``.
+
+    Norms, biases and every parameter of fewer than two dimensions do not decay: shrinking them
+    does not regularise, it shifts the function.
+
+    >>> layer = nn.Linear(2, 3)
+    >>> decays(layer, "weight", layer.weight), decays(layer, "bias", layer.bias)
+    (True, False)
+    """
+    return parameter.dim() >= 2 and "bias" not in name and "Norm" not in type(owner).__name__
+
+
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
     """Split the trainable parameters into those that decay and those that do not.
 
-    Norms, biases and every other parameter of fewer than two dimensions do not decay: shrinking
-    them does not regularise, it shifts the function.
-
     Args:
-        model: The module to train.
+        model: The module to train; a parameter that several modules share is taken once.
         weight_decay: Decay of the matrices and kernels, at least 0.
 
     Returns:
         Parameter groups for a torch optimizer, empty groups left out.
     """
-    trainable = [p for p in model.parameters() if p.requires_grad]
+    decaying: dict[nn.Parameter, bool] = {}
+    for owner in model.modules():
+        for name, parameter in owner.named_parameters(recurse=False):
+            if parameter.requires_grad:
+                decaying.setdefault(parameter, decays(owner, name, parameter))
     groups = [
-        {"params": [p for p in trainable if p.dim() >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trainable if p.dim() < 2], "weight_decay": 0.0},
+        {"params": [p for p, yes in decaying.items() if yes], "weight_decay": weight_decay},
+        {"params": [p for p, yes in decaying.items() if not yes], "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
 
@@ -113,7 +127,7 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Op
         raise RecipeError(
             "the model has 0 trainable parameters, must have at least 1; set requires_grad"
         )
-    lr, eps, betas = config.lr, config.eps, tuple(config.betas)
+    lr, eps, betas = config.lr, config.eps, (config.betas[0], config.betas[1])
     match config.name:
         case "sgd":
             return torch.optim.SGD(

@@ -1,0 +1,117 @@
+"""What would go wrong in the middle of a training, found before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from seqlab.data.manifest import Utterance
+from seqlab.errors import DataError
+from seqlab.lengths import ctc_required_length
+
+if TYPE_CHECKING:
+    from seqlab.model import SpeechModel
+    from seqlab.text.tokenizers import Tokenizer
+
+_MOST_NAMED = 10
+
+
+def check_targets(utterances: Sequence[Utterance], tokenizer: Tokenizer, split: str) -> None:
+    """Check that every utterance has a target that the tokenizer can encode.
+
+    Args:
+        utterances: Of one split.
+        tokenizer: Fitted on the training set.
+        split: Its name, for the message.
+
+    Raises:
+        DataError: A target is missing, or holds characters or labels that training has not; all
+            of them are named in one message.
+    """
+    missing = [u.id for u in utterances if u.target is None]
+    if missing:
+        raise DataError(
+            f"{len(missing)} {split} utterance(s) have neither transcript nor label, must have "
+            f"one: {listed(missing)}; add it to the manifest, or drop them"
+        )
+    problems: dict[str, list[str]] = {}
+    for utterance in utterances:
+        try:
+            tokenizer.encode(utterance.target or "")
+        except DataError as error:
+            problems.setdefault(str(error), []).append(utterance.id)
+    if problems:
+        first, ids = next(iter(problems.items()))
+        others = f" ({len(problems) - 1} more such problems)" if len(problems) > 1 else ""
+        raise DataError(f"{split} utterance(s) {listed(ids)}: {first}{others}")
+
+
+def too_short(
+    utterances: Sequence[Utterance], model: SpeechModel, largest_speed: float = 1.0
+) -> list[tuple[Utterance, int, int]]:
+    """Utterances that give fewer encoded frames than their targets need.
+
+    CTC needs a frame for each token and one more between equal neighbours; a classifier needs
+    one frame. Such an utterance has an infinite loss.
+
+    Args:
+        utterances: With targets that the model's tokenizer can encode.
+        model: Gives sample rate, tokenizer and lengths.
+        largest_speed: Largest factor of speed perturbation, above 0: it shortens utterances.
+
+    Returns:
+        (utterance, encoded frames, frames needed) of each.
+    """
+    if not utterances:
+        return []
+    rate = model.frontend.sample_rate
+    samples = torch.tensor([int(u.duration_s * rate / largest_speed) for u in utterances])
+    encoded = model.encoder.output_lengths(model.frontend.output_lengths(samples)).tolist()
+    found = []
+    for utterance, frames in zip(utterances, encoded, strict=True):
+        needed = 1
+        if model.head.per_frame:
+            needed = max(1, ctc_required_length(model.tokenizer.encode(utterance.target or "")))
+        if frames < needed:
+            found.append((utterance, frames, needed))
+    return found
+
+
+def drop_too_short(
+    utterances: Sequence[Utterance], model: SpeechModel, largest_speed: float, skip: bool
+) -> tuple[list[Utterance], list[str]]:
+    """The training utterances that are long enough, and the ids of the others.
+
+    Args:
+        utterances: The training set.
+        model: See `too_short`.
+        largest_speed: See `too_short`.
+        skip: Whether too short utterances may be dropped.
+
+    Raises:
+        DataError: Some are too short and ``skip`` is False, or none would be left.
+    """
+    found = too_short(utterances, model, largest_speed)
+    ids = [utterance.id for utterance, _, _ in found]
+    if found and (not skip or len(found) == len(utterances)):
+        utterance, frames, needed = found[0]
+        raise DataError(
+            f"{len(found)} training utterance(s) are too short for their targets, such as "
+            f"{utterance.id}: {frames} encoded frames must be at least {needed}; lower the "
+            "encoder's subsampling or data.augment.speeds, or drop them with "
+            f"training.skip_too_short: true. All: {listed(ids)}"
+        )
+    dropped = set(ids)
+    return [u for u in utterances if u.id not in dropped], ids
+
+
+def listed(ids: Sequence[str], most: int = _MOST_NAMED) -> str:
+    """The first few ids, and how many more there are.
+
+    >>> listed(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(ids) - most} more" if len(ids) > most else ""
+    return ", ".join(ids[:most]) + more

@@ -1,0 +1,230 @@
+"""Evaluation of a model on a set of utterances: loss, error rate or accuracy, and every answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
+
+from seqlab.data.batch import Batch, SpeechDataset
+from seqlab.data.loader import make_loader
+from seqlab.data.manifest import Utterance
+from seqlab.data.sampling import BucketBatchSampler
+from seqlab.errors import DataError
+from seqlab.metrics import bootstrap_interval, error_rate
+from seqlab.training.preflight import check_targets
+
+if TYPE_CHECKING:
+    from seqlab.model import SpeechModel
+
+
+@dataclass(frozen=True)
+class UtteranceRecord:
+    """One evaluated utterance.
+
+    Args:
+        id: Of the utterance.
+        reference: What was said.
+        hypothesis: What the model answered.
+        confidence: Of the answer, in [0, 1].
+        speaker: None where unknown.
+        loss: Of the reference, natural logarithm; None where it is infinite, as for an utterance
+            too short for its transcript.
+        errors: Word errors, or 1 for a wrong label and 0 for a right one.
+        reference_length: Words of the reference; 1 for a label.
+        path: Audio file.
+        start_s: Where the utterance begins in it.
+        duration_s: How long it is.
+    """
+
+    id: str
+    reference: str
+    hypothesis: str
+    confidence: float
+    speaker: str | None
+    loss: float | None
+    errors: int
+    reference_length: int
+    path: str
+    start_s: float
+    duration_s: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of a model on a set of utterances.
+
+    Args:
+        task: "ctc" or "classification".
+        loss: Mean over the utterances whose loss is finite; NaN where none is.
+        metric: "word_error_rate" or "accuracy".
+        value: The figure; error rates are at least 0, an accuracy is in [0, 1].
+        figures: All figures by name, ``metric`` among them.
+        records: The utterances, in the order they were given.
+    """
+
+    task: str
+    loss: float
+    metric: str
+    value: float
+    figures: dict[str, float]
+    records: list[UtteranceRecord]
+
+    @property
+    def references(self) -> list[str]:
+        """What was said, utterance by utterance."""
+        return [record.reference for record in self.records]
+
+    @property
+    def hypotheses(self) -> list[str]:
+        """What the model answered, utterance by utterance."""
+        return [record.hypothesis for record in self.records]
+
+    @property
+    def error(self) -> float:
+        """The figure as an error, lower is better."""
+        return 1 - self.value if self.metric == "accuracy" else self.value
+
+    def interval(self, *, by_speaker: bool = False, confidence: float = 0.95) -> Any:
+        """Bootstrap confidence interval (low, high) of ``value``.
+
+        Args:
+            by_speaker: Draw speakers instead of utterances; wider and more honest where a few
+                speakers said everything.
+            confidence: Share of the draws within the interval, in (0, 1).
+        """
+        right = self.metric == "accuracy"
+        counts = [1 - r.errors if right else r.errors for r in self.records]
+        weights = [r.reference_length for r in self.records]
+        groups = [r.speaker or r.id for r in self.records] if by_speaker else None
+        return bootstrap_interval(counts, weights, groups=groups, confidence=confidence)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values for JSON; a loss that is not a number becomes None."""
+        return {
+            "task": self.task,
+            "utterances": len(self.records),
+            "loss": self.loss if math.isfinite(self.loss) else None,
+            "metric": self.metric,
+            "value": self.value,
+            "confidence_interval": list(self.interval()),
+            "figures": self.figures,
+            "records": [asdict(record) for record in self.records],
+        }
+
+
+def evaluate(
+    model: SpeechModel,
+    utterances: Sequence[Utterance] | SpeechDataset,
+    *,
+    batch_size: int = 16,
+    num_workers: int = 0,
+    progressed: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Run a model over utterances and compare its answers with the references.
+
+    The figures do not depend on the batch size, nor on the number of processes: under torchrun
+    every process takes a share, and all of them return the whole.
+
+    Args:
+        model: In any mode; it is left in the same one.
+        utterances: With transcripts or labels the model's tokenizer can encode.
+        batch_size: Utterances at a time over all processes, at least 1.
+        num_workers: Processes that load audio.
+        progressed: Called with (utterances done, utterances in all) after each batch.
+
+    Raises:
+        DataError: There are no utterances, or a reference is missing or cannot be encoded.
+    """
+    if isinstance(utterances, SpeechDataset):
+        dataset = utterances
+    else:
+        check_targets(utterances, model.tokenizer, "evaluated")
+        dataset = SpeechDataset(utterances, model.tokenizer, model.frontend.sample_rate)
+    found = list(dataset.utterances)
+    if not found:
+        raise DataError("0 utterances cannot be evaluated; name a manifest that has some")
+    process = PartialState()
+    processes = min(process.num_processes, len(found))
+    answers: list[tuple[str, str, float, float]] = []
+    if process.process_index < processes:
+        sampler = BucketBatchSampler(
+            [u.duration_s for u in found],
+            batch_size=max(batch_size, processes),
+            shuffle=False,
+            rank=process.process_index,
+            world_size=processes,
+        )
+        training = model.training
+        model.eval()
+        device = next(model.parameters()).device
+        done = 0
+        with torch.inference_mode():
+            for batch in make_loader(dataset, sampler, num_workers):
+                answers += _answers(model, batch.to(device))
+                done = min(done + len(batch.ids) * processes, len(found))
+                if progressed:
+                    progressed(done, len(found))
+        model.train(training)
+    if process.num_processes > 1:
+        answers = gather_object(answers)
+    by_id = {answer[0]: answer for answer in answers}
+    return summarize(model.task, found, [by_id[u.id] for u in found])
+
+
+def _answers(model: SpeechModel, batch: Batch) -> list[tuple[str, str, float, float]]:
+    """(id, hypothesis, confidence, loss) of each utterance of a batch."""
+    encoded, lengths = model.encode(batch.waveform, batch.lengths)
+    hypotheses = model.decode(model.head(encoded, lengths), lengths)
+    losses = model.head.loss(encoded, lengths, batch.targets, batch.target_lengths).tolist()
+    return [
+        (name, hypothesis.text, hypothesis.confidence, loss)
+        for name, hypothesis, loss in zip(batch.ids, hypotheses, losses, strict=True)
+    ]
+
+
+def summarize(
+    task: str, utterances: Sequence[Utterance], answers: Sequence[tuple[str, str, float, float]]
+) -> Evaluation:
+    """Figures and records of the answers (id, hypothesis, confidence, loss) to utterances."""
+    references = [u.target or "" for u in utterances]
+    hypotheses = [answer[1] for answer in answers]
+    if task == "ctc":
+        words = error_rate(references, hypotheses, unit="word")
+        errors = [a.substitutions + a.deletions + a.insertions for a in words.alignments]
+        lengths = [a.hits + a.substitutions + a.deletions for a in words.alignments]
+        figures = {
+            "word_error_rate": words.rate,
+            "character_error_rate": error_rate(references, hypotheses, unit="character").rate,
+        }
+    else:
+        errors = [int(r != h) for r, h in zip(references, hypotheses, strict=True)]
+        lengths = [1] * len(errors)
+        figures = {"accuracy": 1 - sum(errors) / len(errors)}
+    records = [
+        UtteranceRecord(
+            id=u.id,
+            reference=reference,
+            hypothesis=hypothesis,
+            confidence=confidence,
+            speaker=u.speaker,
+            loss=loss if math.isfinite(loss) else None,
+            errors=wrong,
+            reference_length=length,
+            path=str(u.path),
+            start_s=u.start_s,
+            duration_s=u.duration_s,
+        )
+        for u, reference, (_, hypothesis, confidence, loss), wrong, length in zip(
+            utterances, references, answers, errors, lengths, strict=True
+        )
+    ]
+    finite = [record.loss for record in records if record.loss is not None]
+    loss = math.fsum(finite) / len(finite) if finite else math.nan
+    metric = next(iter(figures))
+    return Evaluation(task, loss, metric, figures[metric], figures, records)

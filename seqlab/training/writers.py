@@ -1,0 +1,108 @@
+"""Metrics of a run as CSV, JSONL and TensorBoard, cut back to the checkpoint on resumption."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from torch.utils.tensorboard import SummaryWriter
+
+# The first three stand in every row; the next five in rows of training, every so many steps;
+# the rest in rows of validation, at the ends of epochs.
+COLUMNS = (
+    "step",
+    "epoch",
+    "elapsed_s",
+    "learning_rate",
+    "train_loss",
+    "gradient_norm",
+    "utterances_per_s",
+    "audio_s_per_s",
+    "epoch_loss",
+    "dev_loss",
+    "dev_accuracy",
+    "dev_word_error_rate",
+    "dev_character_error_rate",
+)
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Rows of a ``metrics.jsonl``; a last line that was cut off in writing is left out.
+
+    Args:
+        path: The file; a missing one has no rows.
+
+    Returns:
+        One dictionary a row, keys among `COLUMNS`.
+    """
+    rows: list[dict[str, Any]] = []
+    if not path.is_file():
+        return rows
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+class MetricsWriter:
+    """Writes rows of metrics into ``metrics.jsonl``, ``metrics.csv`` and ``tensorboard/``.
+
+    Rows later than the checkpoint that a training resumes from are dropped, so that the files
+    look as if it had never stopped.
+
+    Args:
+        folder: The run folder.
+        keep_steps: Keep existing rows up to this step, at least 0; 0 begins anew.
+    """
+
+    def __init__(self, folder: Path, keep_steps: int = 0) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        kept = [r for r in read_metrics(folder / "metrics.jsonl") if r["step"] <= keep_steps]
+        board = folder / "tensorboard"
+        for events in board.glob("events.out.tfevents.*"):
+            events.unlink()
+        self._board = SummaryWriter(str(board))
+        self._jsonl = (folder / "metrics.jsonl").open("w", encoding="utf-8")
+        self._csv_file = (folder / "metrics.csv").open("w", encoding="utf-8", newline="")
+        self._csv = csv.DictWriter(self._csv_file, COLUMNS)
+        self._csv.writeheader()
+        for row in kept:
+            self.write(row)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Append one row; its keys are among `COLUMNS`, "step" and "epoch" among them."""
+        self._jsonl.write(json.dumps(dict(row)) + "\n")
+        self._csv.writerow(row)
+        for name, value in row.items():
+            if name != "step":
+                self._board.add_scalar(name, value, row["step"])
+
+    def flush(self) -> None:
+        """Bring all rows to the disk."""
+        self._jsonl.flush()
+        self._csv_file.flush()
+        self._board.flush()
+
+    def close(self) -> None:
+        """Flush and close the files."""
+        self.flush()
+        self._jsonl.close()
+        self._csv_file.close()
+        self._board.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
