@@ -152,7 +152,7 @@ def check_arguments(
     """
     wired = set(wired)
     parameters = _parameters(cls)
-    hints = typing.get_type_hints(cls.__init__)  # type: ignore[misc]
+    types = argument_types(cls)
     checked = {}
     for name, value in arguments.items():
         if name in wired:
@@ -160,11 +160,17 @@ def check_arguments(
         if name not in parameters:
             hint = did_you_mean(str(name), parameters.keys() - wired)
             raise RecipeError(f"{where}.{name}: {cls.__name__} has no such argument{hint}")
-        checked[name] = check_value(value, hints.get(name, Any), f"{where}.{name}")
+        checked[name] = check_value(value, types.get(name, Any), f"{where}.{name}")
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in checked and name not in wired:
             raise RecipeError(f"{where}: {cls.__name__} needs {name!r}; add it")
     return checked
+
+
+def argument_types(cls: type) -> dict[str, Any]:
+    """The annotation of each argument of the constructor; ``Any`` where there is none."""
+    types = typing.get_type_hints(cls.__init__)  # type: ignore[misc]
+    return {name: types.get(name, Any) for name in _parameters(cls)}
 
 
 def build(
@@ -235,7 +241,7 @@ def describe(component: object, wired: Iterable[str] = ()) -> dict[str, Any]:
     kept = getattr(component, _SPEC_ATTRIBUTE, None)
     if kept is not None:
         arguments = {k: v for k, v in kept["init_args"].items() if k not in set(wired)}
-        return {"class_path": path, "init_args": _plain(arguments, path)}
+        return {"class_path": path, "init_args": plain(arguments, path)}
     arguments = {}
     for name in _parameters(cls):
         if name in set(wired):
@@ -246,7 +252,7 @@ def describe(component: object, wired: Iterable[str] = ()) -> dict[str, Any]:
                 "described; build it with seqlab.components.build"
             )
         arguments[name] = getattr(component, name)
-    return {"class_path": path, "init_args": _plain(arguments, path)}
+    return {"class_path": path, "init_args": plain(arguments, path)}
 
 
 def _parameters(cls: type) -> dict[str, inspect.Parameter]:
@@ -255,13 +261,14 @@ def _parameters(cls: type) -> dict[str, inspect.Parameter]:
     return {name: p for name, p in found.items() if p.kind not in variable}
 
 
-def _plain(value: Any, where: str) -> Any:
+def plain(value: Any, where: str = "value") -> Any:
+    """Return ``value`` as JSON can hold it, tuples as lists; RecipeError for anything else."""
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     if isinstance(value, (list, tuple)):
-        return [_plain(item, where) for item in value]
+        return [plain(item, where) for item in value]
     if isinstance(value, Mapping):
-        return {str(key): _plain(item, where) for key, item in value.items()}
+        return {str(key): plain(item, where) for key, item in value.items()}
     raise RecipeError(f"{where}: {value!r} is not plain data (numbers, text, lists, mappings)")
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 import seqlab
-from seqlab import components, rebuilding, saving
+from seqlab import assembly, components, saving
 from seqlab.contracts import Encoder, Frontend, Head, Hypothesis
 from seqlab.decoding.greedy import GreedyCTCDecoder
 from seqlab.errors import AudioError, ModelError, RecipeError, SeqlabError
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from seqlab.data.batch import Batch
 
 _WIRED = ("input_dim", "num_classes")
-_STRIDE_PROBE = 5040  # frames; a multiple of every stride up to 10, and of 12 to 16 but 11, 13
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ class SpeechModel(nn.Module):
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
-        _check_fit(frontend, encoder, head, tokenizer)
+        assembly.check_fit(frontend, encoder, head, tokenizer)
         self.frontend, self.encoder, self.head = frontend, encoder, head
         self.normalizer, self.spec_augment = normalizer, spec_augment
         self.tokenizer = tokenizer
@@ -91,12 +90,7 @@ class SpeechModel(nn.Module):
     @property
     def frame_s(self) -> float:
         """Seconds from one encoded frame to the next; NaN if the encoder gives a single frame."""
-        frames = torch.tensor([_STRIDE_PROBE, 2 * _STRIDE_PROBE])
-        first, second = self.encoder.output_lengths(frames).tolist()
-        if second == first:
-            return math.nan
-        stride = round(_STRIDE_PROBE / (second - first))
-        return float(stride * self.frontend.hop_length / self.frontend.sample_rate)
+        return assembly.frame_seconds(self.frontend, self.encoder)
 
     @property
     def device(self) -> torch.device:
@@ -213,7 +207,7 @@ class SpeechModel(nn.Module):
         Raises:
             ModelError: The folder is something else, or a part cannot be described as plain data.
         """
-        parts = {name: getattr(self, name) for name in rebuilding.PARTS}
+        parts = {name: getattr(self, name) for name in assembly.PARTS}
         try:
             specs = {
                 name: None if part is None else components.describe(part, _WIRED)
@@ -240,8 +234,8 @@ class SpeechModel(nn.Module):
         stored = saving.read_model_folder(Path(folder))
         try:
             with torch.random.fork_rng(devices=[]):
-                model = cls(**rebuilding.build_parts(stored, allow_modules))
-            rebuilding.load_weights(model, stored)
+                model = cls(**assembly.build_parts(stored, allow_modules))
+            assembly.load_weights(model, stored)
         except ModelError:
             raise
         except SeqlabError as error:
@@ -288,14 +282,3 @@ class SpeechModel(nn.Module):
             for row, index in enumerate(kept):
                 results[index] = (log_probs[row].cpu(), answers[row])
         return results
-
-
-def _check_fit(frontend: Frontend, encoder: Encoder, head: Head, tokenizer: Tokenizer) -> None:
-    pairs = [
-        ("encoder.input_dim", encoder.input_dim, "frontend.output_dim", frontend.output_dim),
-        ("head.input_dim", head.input_dim, "encoder.output_dim", encoder.output_dim),
-        ("head.num_classes", head.num_classes, "len(tokenizer)", len(tokenizer)),
-    ]
-    for name, value, other_name, other in pairs:
-        if value != other:
-            raise ModelError(f"{name}={value} must equal {other_name}={other}; build it with that")

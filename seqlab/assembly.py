@@ -1,11 +1,13 @@
-"""A stored model becomes modules again, after a rehearsal that takes no memory.
+"""The parts of a model: whether they fit together, and how stored ones are built again.
 
-A damaged or hostile configuration therefore cannot exhaust the machine.
+Stored parts are built only after a rehearsal that takes no memory, so that a damaged or hostile
+configuration cannot exhaust the machine.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -26,8 +28,56 @@ from seqlab.text.tokenizers import Tokenizer
 
 PARTS = ("frontend", "normalizer", "spec_augment", "encoder", "head", "tokenizer")
 MAX_BUFFER_ELEMENTS = 2**26  # of tables a component computes for itself and does not store
+_STRIDE_PROBE = 5040  # frames; a multiple of every stride up to 10, and of 12, 14, 15 and 16
 
 Module = TypeVar("Module", bound=nn.Module)
+
+
+def frame_seconds(frontend: Frontend, encoder: Encoder) -> float:
+    """Seconds from one encoded frame to the next; NaN if the encoder gives a single frame."""
+    frames = torch.tensor([_STRIDE_PROBE, 2 * _STRIDE_PROBE])
+    first, second = encoder.output_lengths(frames).tolist()
+    if second == first:
+        return math.nan
+    stride = round(_STRIDE_PROBE / (second - first))
+    return float(stride * frontend.hop_length / frontend.sample_rate)
+
+
+def normalizer_wiring(frontend: Frontend) -> dict[str, int]:
+    """What a normalizer may ask of the front end; it gets what its constructor takes."""
+    return {
+        "input_dim": frontend.output_dim,
+        "sample_rate": frontend.sample_rate,
+        "hop_length": frontend.hop_length,
+    }
+
+
+def check_task(head: Head, tokenizer: Tokenizer) -> None:
+    """Raise ModelError if one is for text and the other for labels, or their blanks differ."""
+    if head.per_frame != (tokenizer.blank is not None):
+        wanted = "text (with a blank)" if head.per_frame else "labels (LabelTokenizer)"
+        raise ModelError(
+            f"{type(head).__name__} needs a tokenizer of {wanted}, "
+            f"{type(tokenizer).__name__} is not; change the head or the text section"
+        )
+    blank = getattr(head, "blank", tokenizer.blank)
+    if blank != tokenizer.blank:
+        raise ModelError(
+            f"head.blank={blank} must be the tokenizer's blank {tokenizer.blank}; leave it out"
+        )
+
+
+def check_fit(frontend: Frontend, encoder: Encoder, head: Head, tokenizer: Tokenizer) -> None:
+    """Raise ModelError unless each part takes what the part before it gives."""
+    check_task(head, tokenizer)
+    pairs = [
+        ("encoder.input_dim", encoder.input_dim, "frontend.output_dim", frontend.output_dim),
+        ("head.input_dim", head.input_dim, "encoder.output_dim", encoder.output_dim),
+        ("head.num_classes", head.num_classes, "len(tokenizer)", len(tokenizer)),
+    ]
+    for name, value, other_name, other in pairs:
+        if value != other:
+            raise ModelError(f"{name}={value} must equal {other_name}={other}; build it with that")
 
 
 def build_parts(stored: StoredModel, allow_modules: Sequence[str]) -> dict[str, Any]:
@@ -57,7 +107,7 @@ def build_parts(stored: StoredModel, allow_modules: Sequence[str]) -> dict[str, 
 
     frontend, tokenizer = make("frontend", Frontend), make("tokenizer", Tokenizer)
     tokenizer.load_state(stored.files)
-    normalizer = make("normalizer", Normalizer, input_dim=frontend.output_dim)
+    normalizer = make("normalizer", Normalizer, **normalizer_wiring(frontend))
     spec_augment = make("spec_augment", SpecAugment)
     encoder = make("encoder", Encoder, input_dim=frontend.output_dim)
     head = make("head", Head, input_dim=encoder.output_dim, num_classes=len(tokenizer))
