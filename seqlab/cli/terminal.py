@@ -8,6 +8,7 @@ error carries progress and errors.
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -15,8 +16,16 @@ from typing import Any
 
 
 def print_json(value: Any) -> None:
-    """Print ``value`` as one JSON document, the output of ``--json``."""
-    print(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False))
+    """Print ``value`` as one JSON document, the output of ``--json``; NaN becomes null."""
+    print(json.dumps(_finite(value), ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def print_table(
@@ -72,15 +81,6 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def percent(fraction: float, digits: int = 1) -> str:
-    """A fraction as a percentage.
-
-    >>> percent(0.1234)
-    '12.3 %'
-    """
-    return f"{100 * fraction:.{digits}f} %"
 
 
 class Progress:

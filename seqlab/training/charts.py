@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 420, 240
@@ -86,7 +87,7 @@ def short(value: float) -> str:
 
 def line_chart(
     title: str,
-    series: dict[str, Sequence[tuple[float, float]]],
+    series: Mapping[str, Sequence[tuple[float, float]]],
     x_label: str = "epoch",
     from_zero: bool = False,
 ) -> Chart | None:
@@ -122,9 +123,9 @@ def line_chart(
             " ".join(f"{to_x(x)},{to_y(y)}" for x, y in points),
             [
                 Dot(to_x(x), to_y(y), f"{name}, {x_label} {short(x)}: {short(y)}")
-                for x, y in (points if len(points) <= 100 else points[-1:])
+                for x, y in (points if len(points) <= 40 else points[-1:])
             ],
-            short(points[-1][1]),
+            f"{points[-1][1]:.3g}",
         )
         for name, points in kept.items()
     ]
@@ -143,3 +144,61 @@ def _range(values: Sequence[float], margin: float) -> tuple[float, float]:
         return low - 0.5 * (abs(low) or 1.0), high + 0.5 * (abs(high) or 1.0)
     room = margin * (high - low)
     return (low if low == 0 else low - room), high + room
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One square of a confusion matrix: pixels, colour strength, count and pointer text."""
+
+    x: float
+    y: float
+    right: bool
+    opacity: float
+    count: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A confusion matrix; empty squares are left out."""
+
+    rows: list[Tick]
+    columns: list[Tick]
+    cells: list[Cell]
+    size: float
+    left: float
+    top: float
+    width: float
+    height: float
+    with_counts: bool
+
+
+def matrix_chart(references: Sequence[str], hypotheses: Sequence[str]) -> Matrix | None:
+    """The confusion matrix of labels; None above 64 of them, where nobody could read it.
+
+    Args:
+        references: The true labels.
+        hypotheses: The answers, as many.
+    """
+    labels = sorted({*references, *hypotheses})
+    if not 1 < len(labels) <= 64:
+        return None
+    counts = Counter(zip(references, hypotheses, strict=True))
+    totals = Counter(references)
+    size = 34.0 if len(labels) <= 14 else 20.0 if len(labels) <= 40 else 14.0
+    margin = min(max(map(len, labels)), 16) * 6.6 + 12
+    place = {label: margin + index * size for index, label in enumerate(labels)}
+    cells = [
+        Cell(
+            x=round(place[answer], 1),
+            y=round(place[true], 1),
+            right=true == answer,
+            opacity=round(0.12 + 0.88 * (count / totals[true]) ** 0.7, 3),
+            count=count,
+            text=f"{true} answered as {answer}: {count} of {totals[true]}",
+        )
+        for (true, answer), count in sorted(counts.items())
+    ]
+    names = [Tick(round(place[label] + size / 2, 1), label[:16]) for label in labels]
+    side = round(margin + len(labels) * size)
+    return Matrix(names, names, cells, size, margin, margin, side, side, size > 30)
