@@ -65,6 +65,12 @@ class TrainingConfig:
             if (value is not None or name in at_least_one) and value < 1:
                 remedy = "leave it out for no limit" if name in optional else "raise it"
                 raise RecipeError(f"training.{name}={value} must be at least 1; {remedy}")
+        choices = {"precision": ("no", "bf16", "fp16"), "device": ("auto", "cpu")}
+        choices |= {"monitor": ("metric", "loss"), "result": (None, "best", "last", "averaged")}
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                names = ", ".join(choice for choice in allowed if choice)
+                raise RecipeError(f"training.{name}={getattr(self, name)} must be one of {names}")
         if self.gradient_clip is not None and not self.gradient_clip > 0:
             raise RecipeError(
                 f"training.gradient_clip={self.gradient_clip} must be above 0; "

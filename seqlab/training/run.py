@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -23,8 +23,8 @@ from seqlab.training.loop import LoopSettings, TrainingResult, check_folder, tra
 from seqlab.training.observer import Observer, SilentObserver
 from seqlab.training.optim import OptimizerConfig
 from seqlab.training.preflight import check_targets, drop_too_short, listed
+from seqlab.training.report import write_report
 from seqlab.training.schedule import ScheduleConfig
-from seqlab.training.step import seed_step
 from seqlab.training.validate import Evaluation, evaluate
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def run_training(
     """Train what a recipe describes, evaluate the result, and leave everything in one folder.
 
     The folder holds ``recipe.yaml``, ``metrics.csv`` and ``.jsonl``, ``tensorboard/``,
-    ``checkpoints/``, ``model/``, ``evaluation.json`` and ``run.json``.
+    ``checkpoints/``, ``model/``, ``evaluation.json``, ``run.json`` and ``report.html``.
 
     Args:
         recipe: Checked and resolved.
@@ -115,7 +115,6 @@ def run_training(
     tokenizer.fit([u.target for u in splits["train"] if u.target is not None])
     for name, utterances in splits.items():
         check_targets(utterances, tokenizer, name)
-    seed_step(recipe.seed, 0)
     model = build_model(tokenizer)
     speed = max([1.0, *recipe.data.augment.speeds])
     chosen, dropped = drop_too_short(splits["train"], model, speed, recipe.training.skip_too_short)
@@ -151,20 +150,34 @@ def run_training(
     if main:
         model.save(folder / "model")
     evaluations = {
-        name: evaluate(model, splits[name], batch_size=recipe.data.batch_size or 16)
+        name: evaluate(model, dev_set if name == "dev" and dev_set else splits[name])
         for name in ("dev", "test")
         if splits[name]
     }
     if main:
-        content = {name: evaluation.to_dict() for name, evaluation in evaluations.items()}
-        _write(folder / "evaluation.json", json.dumps(content, indent=1, ensure_ascii=False))
+        _write(folder / "evaluation.json", _evaluation_text(evaluations))
         facts = _facts(result, model, command, len(chosen))
         _write(folder / "run.json", json.dumps(facts, indent=1))
+        write_report(folder)
     return RunResult(folder, result, evaluations)
 
 
 def _load(data: DataConfig, split: Any) -> list[Utterance]:
     return load_split(data, split) if getattr(data, split) else []
+
+
+def _evaluation_text(evaluations: Mapping[str, Evaluation]) -> str:
+    """The test set in full, and the figures of the dev set; without a test set dev in full."""
+    if not evaluations:
+        return "{}"
+    split = "test" if "test" in evaluations else "dev"
+    content = {"split": split, **evaluations[split].to_dict()}
+    content["other_splits"] = {
+        name: {"loss": evaluation.loss, **evaluation.figures}
+        for name, evaluation in evaluations.items()
+        if name != split
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False)
 
 
 def _facts(

@@ -16,7 +16,8 @@ from seqlab.data.loader import make_loader
 from seqlab.data.manifest import Utterance
 from seqlab.data.sampling import BucketBatchSampler
 from seqlab.errors import DataError
-from seqlab.metrics import bootstrap_interval, error_rate
+from seqlab.intervals import bootstrap_interval, wilson_interval
+from seqlab.metrics import error_rate
 from seqlab.training.preflight import check_targets
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class UtteranceRecord:
 
     Args:
         id: Of the utterance.
-        reference: What was said.
+        reference: What was said, normalised as the model's answers are.
         hypothesis: What the model answered.
         confidence: Of the answer, in [0, 1].
         speaker: None where unknown.
@@ -76,6 +77,11 @@ class Evaluation:
     records: list[UtteranceRecord]
 
     @property
+    def ids(self) -> list[str]:
+        """Ids of the utterances."""
+        return [record.id for record in self.records]
+
+    @property
     def references(self) -> list[str]:
         """What was said, utterance by utterance."""
         return [record.reference for record in self.records]
@@ -90,8 +96,12 @@ class Evaluation:
         """The figure as an error, lower is better."""
         return 1 - self.value if self.metric == "accuracy" else self.value
 
-    def interval(self, *, by_speaker: bool = False, confidence: float = 0.95) -> Any:
-        """Bootstrap confidence interval (low, high) of ``value``.
+    def interval(
+        self, *, by_speaker: bool = False, confidence: float = 0.95
+    ) -> tuple[float, float] | None:
+        """Confidence interval (low, high) of ``value``; None of a single utterance or speaker.
+
+        An accuracy over utterances has Wilson's interval, everything else is bootstrapped.
 
         Args:
             by_speaker: Draw speakers instead of utterances; wider and more honest where a few
@@ -99,21 +109,27 @@ class Evaluation:
             confidence: Share of the draws within the interval, in (0, 1).
         """
         right = self.metric == "accuracy"
+        groups = [r.speaker or r.id for r in self.records] if by_speaker else None
+        if len(set(groups or self.ids)) < 2 or not math.isfinite(self.value):
+            return None
+        if right and groups is None:
+            total = len(self.records)
+            return wilson_interval(total - sum(r.errors for r in self.records), total, confidence)
         counts = [1 - r.errors if right else r.errors for r in self.records]
         weights = [r.reference_length for r in self.records]
-        groups = [r.speaker or r.id for r in self.records] if by_speaker else None
-        return bootstrap_interval(counts, weights, groups=groups, confidence=confidence)
+        return bootstrap_interval(counts, weights, groups, confidence=confidence)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as plain values for JSON; a loss that is not a number becomes None."""
+        """Everything as plain values for JSON; figures that are not finite become None."""
+        interval = self.interval()
         return {
             "task": self.task,
             "utterances": len(self.records),
-            "loss": self.loss if math.isfinite(self.loss) else None,
+            "loss": _finite(self.loss),
             "metric": self.metric,
-            "value": self.value,
-            "confidence_interval": list(self.interval()),
-            "figures": self.figures,
+            "value": _finite(self.value),
+            "confidence_interval": None if interval is None else list(interval),
+            "figures": {name: _finite(value) for name, value in self.figures.items()},
             "records": [asdict(record) for record in self.records],
         }
 
@@ -174,7 +190,8 @@ def evaluate(
     if process.num_processes > 1:
         answers = gather_object(answers)
     by_id = {answer[0]: answer for answer in answers}
-    return summarize(model.task, found, [by_id[u.id] for u in found])
+    references = [model.tokenizer.normalize(u.target or "") for u in found]
+    return summarize(model.task, found, references, [by_id[u.id] for u in found])
 
 
 def _answers(model: SpeechModel, batch: Batch) -> list[tuple[str, str, float, float]]:
@@ -189,22 +206,29 @@ def _answers(model: SpeechModel, batch: Batch) -> list[tuple[str, str, float, fl
 
 
 def summarize(
-    task: str, utterances: Sequence[Utterance], answers: Sequence[tuple[str, str, float, float]]
+    task: str,
+    utterances: Sequence[Utterance],
+    references: Sequence[str],
+    answers: Sequence[tuple[str, str, float, float]],
 ) -> Evaluation:
-    """Figures and records of the answers (id, hypothesis, confidence, loss) to utterances."""
-    references = [u.target or "" for u in utterances]
+    """Figures and records of the answers (id, hypothesis, confidence, loss) to utterances.
+
+    Args:
+        task: "ctc" or "classification".
+        utterances: At least one.
+        references: Their targets, normalised as the model's answers are.
+        answers: In the same order.
+    """
     hypotheses = [answer[1] for answer in answers]
     if task == "ctc":
         words = error_rate(references, hypotheses, unit="word")
-        errors = [a.substitutions + a.deletions + a.insertions for a in words.alignments]
-        lengths = [a.hits + a.substitutions + a.deletions for a in words.alignments]
-        figures = {
-            "word_error_rate": words.rate,
-            "character_error_rate": error_rate(references, hypotheses, unit="character").rate,
-        }
+        errors = [alignment.errors for alignment in words.alignments]
+        sizes = [alignment.reference_length for alignment in words.alignments]
+        characters = error_rate(references, hypotheses, unit="character")
+        figures = {"word_error_rate": words.rate, "character_error_rate": characters.rate}
     else:
         errors = [int(r != h) for r, h in zip(references, hypotheses, strict=True)]
-        lengths = [1] * len(errors)
+        sizes = [1] * len(errors)
         figures = {"accuracy": 1 - sum(errors) / len(errors)}
     records = [
         UtteranceRecord(
@@ -213,18 +237,22 @@ def summarize(
             hypothesis=hypothesis,
             confidence=confidence,
             speaker=u.speaker,
-            loss=loss if math.isfinite(loss) else None,
+            loss=_finite(loss),
             errors=wrong,
-            reference_length=length,
+            reference_length=size,
             path=str(u.path),
             start_s=u.start_s,
             duration_s=u.duration_s,
         )
-        for u, reference, (_, hypothesis, confidence, loss), wrong, length in zip(
-            utterances, references, answers, errors, lengths, strict=True
+        for u, reference, (_, hypothesis, confidence, loss), wrong, size in zip(
+            utterances, references, answers, errors, sizes, strict=True
         )
     ]
-    finite = [record.loss for record in records if record.loss is not None]
-    loss = math.fsum(finite) / len(finite) if finite else math.nan
+    losses = [record.loss for record in records if record.loss is not None]
+    loss = math.fsum(losses) / len(losses) if losses else math.nan
     metric = next(iter(figures))
     return Evaluation(task, loss, metric, figures[metric], figures, records)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
