@@ -132,7 +132,8 @@ def check_keys(section: object, known: Sequence[str], where: str) -> dict[str, A
         raise RecipeError(f"{where} is {section!r}, must be a mapping")
     for key in section:
         if key not in known:
-            raise RecipeError(f"{where}: unknown key {key!r}{did_you_mean(str(key), known)}")
+            place = f"{where}: " if where else ""
+            raise RecipeError(f"{place}unknown key {key!r}{did_you_mean(str(key), known)}")
     return {key: section.get(key) for key in known}
 
 

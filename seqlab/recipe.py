@@ -7,10 +7,11 @@ follows from other sections (``input_dim``, ``num_classes``) is filled in and ma
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,16 @@ import torch
 from seqlab import assembly, components
 from seqlab.contracts import Encoder, Frontend, Head
 from seqlab.data.config import DataConfig
-from seqlab.errors import RecipeError, SeqlabError
+from seqlab.errors import DataError, RecipeError, SeqlabError
 from seqlab.frontend.augment import SpecAugment
 from seqlab.frontend.normalize import Normalizer
 from seqlab.model import SpeechModel
-from seqlab.recipe_file import Override, dump_yaml, merge_overrides, parse_yaml, read_yaml, settle
-from seqlab.recipe_schema import fill_defaults
+from seqlab.recipe_file import dump_yaml, merge_overrides, read_yaml, settle
+from seqlab.recipe_schema import check_component, check_settings, fill_defaults
 from seqlab.text.tokenizers import Tokenizer
 from seqlab.training.config import TrainingConfig
 from seqlab.training.optim import OptimizerConfig
 from seqlab.training.schedule import ScheduleConfig
-from seqlab.values import did_you_mean
 
 Spec = dict[str, Any]
 
@@ -49,6 +49,7 @@ _SETTINGS: dict[str, type] = {
 }
 _REQUIRED = ("title", "data", "text", "frontend", "encoder", "head")
 _SCALARS = {"title": str, "seed": int, "synthetic": bool}
+_KEYS = ("title", *_COMPONENTS, *_SETTINGS, "seed", "synthetic")
 _PLACEHOLDER_CLASSES = 32  # stands for the tokenizer's size where only training texts give it
 
 
@@ -71,6 +72,7 @@ class Recipe:
         seed: Of weights, order and augmentation.
         synthetic: Whether the speech is synthetic; reports then say so.
         allow_modules: Modules outside of seqlab whose classes the caller trusts; not in the file.
+        source: The file, for messages.
     """
 
     title: str
@@ -87,11 +89,12 @@ class Recipe:
     seed: int = 0
     synthetic: bool = False
     allow_modules: tuple[str, ...] = ()
+    source: str = field(default="", compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data that ``load_recipe`` would read back to an equal recipe."""
-        whole = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        del whole["allow_modules"]
+        names = sorted(_KEYS, key=lambda name: name not in _SCALARS)
+        whole = {name: getattr(self, name) for name in names}
         return {
             name: components.plain(dataclasses.asdict(value) if name in _SETTINGS else value)
             for name, value in whole.items()
@@ -131,7 +134,7 @@ def load_recipe(
     """
     try:
         raw = merge_overrides(read_yaml(Path(path)), overrides, tuple(_COMPONENTS))
-        return _check(raw, tuple(allow_modules))
+        return replace(_check(raw, tuple(allow_modules)), source=os.fspath(path))
     except SeqlabError as error:
         raise RecipeError(f"{os.fspath(path)}: {error}") from error
 
@@ -161,11 +164,10 @@ def build_model(recipe: Recipe, tokenizer: Tokenizer) -> SpeechModel:
     Raises:
         RecipeError: A component refuses its arguments, or the parts do not fit together.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        parts = _build_parts(recipe, len(tokenizer))
     facts = {"title": recipe.title, "synthetic": recipe.synthetic, "recipe": recipe.as_dict()}
-    return SpeechModel(tokenizer=tokenizer, facts=facts, **parts)
+    with _blaming(recipe):
+        parts = _build_parts(recipe, len(tokenizer))
+        return SpeechModel(tokenizer=tokenizer, facts=facts, **parts)
 
 
 def check_recipe(recipe: Recipe) -> RecipeSummary:
@@ -174,37 +176,48 @@ def check_recipe(recipe: Recipe) -> RecipeSummary:
     Raises:
         RecipeError: A component refuses its arguments, or the parts do not fit together.
     """
-    tokenizer = build_tokenizer(recipe)
-    known = len(tokenizer) - (tokenizer.blank is not None)
-    with torch.random.fork_rng(devices=[]):
-        parts = _build_parts(recipe, len(tokenizer) if known else _PLACEHOLDER_CLASSES)
-    assembly.check_task(parts["head"], tokenizer)
-    parameters = sum(
-        weight.numel()
-        for part in parts.values()
-        if part is not None
-        for weight in part.parameters()
-    )
+    with _blaming(recipe):
+        tokenizer = build_tokenizer(recipe)
+        try:
+            num_classes: int | None = len(tokenizer)
+        except DataError:  # the settings alone do not give the tokens
+            num_classes = None
+        parts = _build_parts(recipe, num_classes or _PLACEHOLDER_CLASSES)
+        assembly.check_task(parts["head"], tokenizer)
+    modules = [part for part in parts.values() if part is not None]
     frontend, encoder = parts["frontend"], parts["encoder"]
     return RecipeSummary(
         task="ctc" if parts["head"].per_frame else "classification",
         sample_rate=frontend.sample_rate,
         frame_s=assembly.frame_seconds(frontend, encoder),
-        parameters=parameters,
-        num_classes=len(tokenizer) if known else None,
+        parameters=sum(weight.numel() for part in modules for weight in part.parameters()),
+        num_classes=num_classes,
     )
 
 
+@contextlib.contextmanager
+def _blaming(recipe: Recipe) -> Iterator[None]:
+    """Put the recipe's file before messages about what it asks for."""
+    try:
+        yield
+    except SeqlabError as error:
+        place = f"{recipe.source}: " if recipe.source else ""
+        raise RecipeError(f"{place}{error}") from error
+
+
 def _check(raw: dict[str, Any], allow_modules: tuple[str, ...]) -> Recipe:
-    known = [f.name for f in dataclasses.fields(Recipe) if f.name != "allow_modules"]
-    for name in raw:
-        if name not in known:
-            raise RecipeError(f"unknown key {name!r}{did_you_mean(str(name), known)}")
+    components.check_keys(raw, _KEYS, "")
     for name in _REQUIRED:
         if raw.get(name) is None:
             raise RecipeError(f"section {name!r} is missing; add it")
     specs = {
-        name: _component(name, raw[name], allow_modules)
+        name: check_component(
+            _spec_augment(raw[name]) if name == "spec_augment" else raw[name],
+            *_COMPONENTS[name],
+            where=name,
+            arguments_where=name if name == "spec_augment" else f"{name}.init_args",
+            allow_modules=allow_modules,
+        )
         for name in _COMPONENTS
         if raw.get(name) is not None
     }
@@ -213,7 +226,7 @@ def _check(raw: dict[str, Any], allow_modules: tuple[str, ...]) -> Recipe:
         sections["spec_augment"] = sections["spec_augment"]["init_args"]
     for name, cls in _SETTINGS.items():
         if raw.get(name) is not None:
-            sections[name] = _settings(cls, raw[name], name)
+            sections[name] = check_settings(cls, raw[name], name)
     for name, expected in _SCALARS.items():
         if name in raw:
             sections[name] = settle(raw[name], expected, name)
@@ -222,53 +235,14 @@ def _check(raw: dict[str, Any], allow_modules: tuple[str, ...]) -> Recipe:
     return Recipe(**sections, allow_modules=allow_modules)
 
 
-def _component(name: str, raw: Any, allow_modules: tuple[str, ...]) -> Spec:
-    """Check one component section; the class path is judged before anything is imported."""
-    contract, wired = _COMPONENTS[name]
-    if name == "spec_augment":
-        class_path = f"{SpecAugment.__module__}.{SpecAugment.__qualname__}"
-        spec, where = {"class_path": class_path, "init_args": raw}, name
-    else:
-        spec, where = raw, f"{name}.init_args"
-    path, arguments = components.check_spec(_opened(spec), name)
-    try:
-        cls: type[Any] = components.resolve(path, contract, allow_modules=allow_modules)
-    except RecipeError as error:
-        raise RecipeError(f"{name}: {error}") from None
-    types = components.argument_types(cls)
-    settled = {
-        key: settle(value, types.get(key, Any), f"{where}.{key}")
-        for key, value in arguments.items()
-        if key in types and key not in wired
-    }
-    checked = components.check_arguments(cls, {**arguments, **settled}, wired, where)
-    return {"class_path": path, "init_args": components.plain(checked)}
-
-
-def _settings(cls: type[Any], raw: Any, where: str) -> Any:
-    """Build a dataclass section; its own checks add the section to their messages."""
-    raw = _opened(raw)
-    if not isinstance(raw, Mapping):
-        raise RecipeError(f"{where} is {raw!r}, must be a mapping")
-    types = components.argument_types(cls)
-    settled = {}
-    for key, value in raw.items():
-        expected = types.get(key, Any)
-        if dataclasses.is_dataclass(expected) and isinstance(expected, type):
-            settled[key] = _settings(expected, value, f"{where}.{key}")
-        elif key in types:
-            settled[key] = settle(value, expected, f"{where}.{key}")
-    checked = components.check_arguments(cls, {**raw, **settled}, where=where)
-    try:
-        return cls(**checked)
-    except SeqlabError as error:
-        message = str(error)
-        raise RecipeError(
-            message if message.startswith(where) else f"{where}: {message}"
-        ) from error
-
-
 def _build_parts(recipe: Recipe, num_classes: int) -> dict[str, Any]:
+    """Build the modules; their weights depend on the recipe's seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        return _build_modules(recipe, num_classes)
+
+
+def _build_modules(recipe: Recipe, num_classes: int) -> dict[str, Any]:
     def make(spec: Spec | None, contract: type[Any], where: str, **wired: Any) -> Any:
         if spec is None:
             return None
@@ -278,10 +252,7 @@ def _build_parts(recipe: Recipe, num_classes: int) -> dict[str, Any]:
     frontend = make(recipe.frontend, Frontend, "frontend")
     encoder = make(recipe.encoder, Encoder, "encoder", input_dim=frontend.output_dim)
     wired = {"input_dim": encoder.output_dim, "num_classes": num_classes}
-    spec_augment = recipe.spec_augment and {
-        "class_path": f"{SpecAugment.__module__}.{SpecAugment.__qualname__}",
-        "init_args": recipe.spec_augment,
-    }
+    masks = None if recipe.spec_augment is None else _spec_augment(recipe.spec_augment)
     return {
         "frontend": frontend,
         "encoder": encoder,
@@ -289,9 +260,11 @@ def _build_parts(recipe: Recipe, num_classes: int) -> dict[str, Any]:
         "normalizer": make(
             recipe.normalize, Normalizer, "normalize", **assembly.normalizer_wiring(frontend)
         ),
-        "spec_augment": make(spec_augment, SpecAugment, "spec_augment"),
+        "spec_augment": make(masks, SpecAugment, "spec_augment"),
     }
 
 
-def _opened(value: Any) -> Any:
-    return parse_yaml(value.text) if isinstance(value, Override) else value
+def _spec_augment(arguments: Any) -> Spec:
+    """The spec of the section that holds arguments alone, there being one class."""
+    path = f"{SpecAugment.__module__}.{SpecAugment.__qualname__}"
+    return {"class_path": path, "init_args": arguments}

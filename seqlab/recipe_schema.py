@@ -1,13 +1,87 @@
-"""The typed schema of a recipe's components; the only file that knows jsonargparse."""
+"""A recipe's sections held against the signatures of their classes.
+
+The only file that knows jsonargparse, which judges every value's type and fills in defaults. What
+goes wrong most often is found before it, for a shorter message.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jsonargparse import ArgumentError, ArgumentParser
 
-from seqlab.errors import RecipeError
+from seqlab import components
+from seqlab.errors import RecipeError, SeqlabError
+from seqlab.recipe_file import Override, parse_yaml, settle
+
+
+def check_component(
+    raw: Any,
+    contract: type,
+    wired: Sequence[str],
+    *,
+    where: str,
+    arguments_where: str,
+    allow_modules: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Check a component section; the class path is judged before anything is imported.
+
+    Args:
+        raw: ``{class_path, init_args}`` as written, overrides included.
+        contract: The class it must be of.
+        wired: Arguments that are filled in later and may not be written.
+        where: Name of the section.
+        arguments_where: Where its arguments are written, for messages.
+        allow_modules: Modules outside of seqlab whose classes the caller trusts.
+
+    Raises:
+        RecipeError: A class, key or value that does not fit, by its full key.
+    """
+    path, arguments = components.check_spec(_opened(raw), where)
+    try:
+        cls: type[Any] = components.resolve(path, contract, allow_modules=allow_modules)
+    except RecipeError as error:
+        raise RecipeError(f"{where}: {error}") from None
+    settled = _settle_all(cls, arguments, arguments_where, set(wired))
+    checked = components.check_arguments(cls, settled, wired, arguments_where)
+    return {"class_path": path, "init_args": components.plain(checked)}
+
+
+def check_settings(cls: type[Any], raw: Any, where: str) -> Any:
+    """Build a dataclass section, and the sections inside it.
+
+    Raises:
+        RecipeError: A key or value that does not fit, by its full key.
+    """
+    raw = _opened(raw)
+    if not isinstance(raw, Mapping):
+        raise RecipeError(f"{where} is {raw!r}, must be a mapping")
+    checked = components.check_arguments(cls, _settle_all(cls, raw, where), where=where)
+    try:
+        return cls(**checked)
+    except SeqlabError as error:
+        prefix = "" if str(error).startswith(where) else f"{where}: "
+        raise RecipeError(f"{prefix}{error}") from error
+
+
+def _settle_all(
+    cls: type[Any], raw: Mapping[str, Any], where: str, wired: set[str] | None = None
+) -> dict[str, Any]:
+    types = components.argument_types(cls)
+    settled = dict(raw)
+    for key in raw.keys() & types.keys() - (wired or set()):
+        expected = types[key]
+        if dataclasses.is_dataclass(expected) and isinstance(expected, type):
+            settled[key] = check_settings(expected, raw[key], f"{where}.{key}")
+        else:
+            settled[key] = settle(raw[key], expected, f"{where}.{key}")
+    return settled
+
+
+def _opened(value: Any) -> Any:
+    return parse_yaml(value.text) if isinstance(value, Override) else value
 
 
 def fill_defaults(

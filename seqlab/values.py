@@ -84,4 +84,11 @@ def _type_name(expected: Any) -> str:
         return "null"
     if typing.get_origin(expected) in (typing.Union, types.UnionType):
         return " or ".join(_type_name(part) for part in typing.get_args(expected))
-    return expected.__name__ if expected in (int, float, str, bool) else str(expected)
+    if expected in (int, float, str, bool):
+        return str(expected.__name__)
+    origin, parts = typing.get_origin(expected), typing.get_args(expected)
+    if origin is tuple and parts[-1] is not Ellipsis:
+        return "a list of " + ", ".join(_type_name(part) for part in parts)
+    if parts and (origin in (list, tuple) or (origin and issubclass(origin, Sequence))):
+        return f"a list of {_type_name(parts[0])}"
+    return str(expected)
