@@ -54,8 +54,8 @@ class FramedFrontend(Frontend):
     window: Tensor
     block_frames: int = 512  # 0: always one block
 
-    def __init__(self, options: FrameOptions, static_dim: int) -> None:
-        """Take the shared settings, and the width of the features before deltas."""
+    def __init__(self, options: FrameOptions, row_dim: int, static_dim: int) -> None:
+        """Take the shared settings, the width of ``analyse`` and that of ``finish``."""
         super().__init__()
         self.options = options
         self.layout = options.layout()
@@ -63,6 +63,7 @@ class FramedFrontend(Frontend):
         self.win_length = self.layout.win_length
         self.hop_length = self.layout.hop_length
         self.n_fft = self.layout.n_fft
+        self.row_dim = row_dim
         self.static_dim = static_dim
         self.output_dim = static_dim * (options.delta_order + 1)
         window = make_window(options.window, self.win_length, periodic=options.periodic)
@@ -88,7 +89,7 @@ class FramedFrontend(Frontend):
 
     @abc.abstractmethod
     def analyse(self, frames: Tensor) -> Tensor:
-        """Features (M, static_dim) of frames (M, win_length), each row on its own."""
+        """Rows (M, row_dim) of frames (M, win_length), each on its own."""
 
     def spectrum(self, frames: Tensor) -> tuple[Tensor, Tensor | None]:
         """Spectrum (M, n_fft // 2 + 1) and, where asked for, log energy (M, 1) of frames."""
@@ -108,7 +109,7 @@ class FramedFrontend(Frontend):
         return compress(values, self.options.compression, self.options.floor, self.options.power)
 
     def finish(self, features: Tensor) -> Tensor:
-        """Last map of static features (B, T, static_dim), after ``dynamic_range``."""
+        """Static features (B, T, static_dim) of rows (B, T, row_dim), after ``dynamic_range``."""
         return features
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -132,7 +133,7 @@ class FramedFrontend(Frontend):
             )
         counts = self.output_lengths(lengths)
         with torch.autocast(waveform.device.type, enabled=False):
-            features = self._static(waveform, lengths, counts)
+            features = self._batch_rows(waveform, lengths, counts)
             if self.options.dynamic_range is not None:
                 features = limit_range(features, counts, self.options.dynamic_range)
             features = self._with_deltas(self.finish(features), counts)
@@ -171,7 +172,8 @@ class FramedFrontend(Frontend):
         self._check_waveform(waveform.unsqueeze(0))
         self._check_scale(waveform)
         lengths = torch.tensor([len(waveform)], device=waveform.device)
-        return self(waveform.unsqueeze(0), lengths)[0][0]
+        features, _ = self.forward(waveform.unsqueeze(0), lengths)
+        return features[0]
 
     def initial_state(self, batch_size: int = 1) -> StreamState:
         """State of ``batch_size`` streams before their first sample."""
@@ -230,8 +232,8 @@ class FramedFrontend(Frontend):
     def _look_ahead(self) -> int:
         return self.options.delta_order * self.options.delta_window
 
-    def _static(self, waveform: Tensor, lengths: Tensor, counts: Tensor) -> Tensor:
-        """Features (B, T, static_dim) before anything that joins frames."""
+    def _batch_rows(self, waveform: Tensor, lengths: Tensor, counts: Tensor) -> Tensor:
+        """Rows (B, T, row_dim) of a batch, before anything that joins frames."""
         total = int(counts.max()) if len(counts) else 0
         blocks = self.block_frames > 0 and waveform.device.type == "cpu"
         if not blocks and self.options.edges == "snip":
@@ -243,13 +245,13 @@ class FramedFrontend(Frontend):
         return pad_stack(rows)[0] if rows else self._rows(frames)
 
     def _rows(self, frames: Tensor) -> Tensor:
-        """Features (..., static_dim) of frames (..., win_length), block by block."""
+        """Rows (..., row_dim) of frames (..., win_length), block by block."""
         flat = frames.flatten(0, -2) if frames.dim() > 2 else frames
         if len(flat) == 0:
-            return flat.new_zeros(*frames.shape[:-1], self.static_dim)
+            return flat.new_zeros(*frames.shape[:-1], self.row_dim)
         size = self.block_frames if flat.device.type == "cpu" and self.block_frames else len(flat)
         rows = [self.analyse(flat[i : i + size]) for i in range(0, len(flat), size)]
-        return torch.cat(rows).unflatten(0, frames.shape[:-1])
+        return torch.cat(rows).reshape(*frames.shape[:-1], self.row_dim)
 
     def _scaled(self, waveform: Tensor, offset: int) -> Tensor:
         options = self.options

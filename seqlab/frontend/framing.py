@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import overload
 
 import torch
 from torch import Tensor
 
 from seqlab.errors import SeqlabError
 from seqlab.frontend.validation import check_choice, check_positive_int
-from seqlab.lengths import frame_count, frame_count_centered, frame_count_rounded
+from seqlab.lengths import Length, frame_count, frame_count_centered, frame_count_rounded
 
 EDGES = ("snip", "mirror", "zero", "reflect")
 
@@ -70,21 +69,14 @@ class FrameLayout:
             return self.win_length // 2 - self.hop_length // 2
         return self.n_fft // 2 - (self.n_fft - self.win_length) // 2
 
-    @overload
-    def count(self, samples: int) -> int: ...
-    @overload
-    def count(self, samples: Tensor) -> Tensor: ...
-    def count(self, samples: int | Tensor) -> int | Tensor:
+    def count(self, samples: Length) -> Length:
         """Frames of a recording of ``samples`` samples: an int, or a tensor (B,)."""
         if self.edges == "snip":
             return frame_count(samples, self.win_length, self.hop_length)
         if self.edges == "mirror":
             return frame_count_rounded(samples, self.hop_length)
-        frames = frame_count_centered(samples, self.n_fft, self.hop_length)
-        frames = frames - int(self.drop_last)
-        if isinstance(samples, Tensor):
-            return torch.where(samples > 0, frames, 0).clamp(min=0)
-        return max(int(frames), 0) if samples > 0 else 0
+        frames = frame_count_centered(samples, self.n_fft, self.hop_length) - int(self.drop_last)
+        return frames * (samples > 0)
 
     def ready(self, samples: int) -> int:
         """Frames that no later sample can change once ``samples`` samples have come."""

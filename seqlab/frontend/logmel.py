@@ -8,7 +8,7 @@ from torch import Tensor
 from seqlab.frontend.base import FramedFrontend
 from seqlab.frontend.mel import mel_matrix
 from seqlab.frontend.options import FrameOptions
-from seqlab.frontend.spectrum import EPSILON
+from seqlab.frontend.spectrum import EPSILON, row_product
 from seqlab.frontend.validation import check_choice
 
 POSITIONS = ("first", "last")
@@ -128,7 +128,8 @@ class LogMel(FramedFrontend):
             delta_method=delta_method,
         )
         check_choice("energy_position", energy_position, POSITIONS)
-        super().__init__(options, static_dim=n_mels + (energy != "none"))
+        width = n_mels + (energy != "none")
+        super().__init__(options, row_dim=width, static_dim=width)
         self.energy_position = energy_position
         weights = mel_matrix(
             sample_rate,
@@ -143,9 +144,9 @@ class LogMel(FramedFrontend):
         self.register_buffer("mel", weights.float(), persistent=False)
 
     def analyse(self, frames: Tensor) -> Tensor:
-        """Features (M, static_dim) of frames (M, win_length)."""
+        """Rows (M, row_dim) of frames (M, win_length)."""
         spectrum, energy = self.spectrum(frames)
-        bands = self.compress(spectrum @ self.mel)
+        bands = self.compress(row_product(spectrum, self.mel))
         if energy is None:
             return bands
         columns = [energy, bands] if self.energy_position == "first" else [bands, energy]

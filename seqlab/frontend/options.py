@@ -54,6 +54,11 @@ class FrameOptions:
         check_positive_int("delta_window", self.delta_window, "2 is common")
         if self.dynamic_range is not None:
             check_range("dynamic_range", self.dynamic_range, 1e-6, 1e6, "None leaves it out")
+            if self.energy != "none":
+                raise SeqlabError(
+                    f"dynamic_range={self.dynamic_range} and energy={self.energy!r} exclude each "
+                    "other, for the two columns have different units; leave one of them out"
+                )
         if self.delta_order not in (0, 1, 2, 3):
             raise SeqlabError(
                 f"delta_order={self.delta_order!r} must be 0, 1, 2 or 3; "

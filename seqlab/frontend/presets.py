@@ -1,4 +1,20 @@
-"""The settings of known toolkits, in one table: every constant of a preset stands here."""
+"""The settings of known toolkits: every constant of a preset stands in this file.
+
+What each preset reproduces, for a waveform in [-1, 1]:
+
+- kaldi: compute-fbank-feats (80 bands), compute-mfcc-feats and compute-spectrogram-feats with
+  ``--dither=0``, on the int16 samples that Kaldi reads from a file. Whoever feeds
+  kaldi-native-fbank or torchaudio.compliance.kaldi the waveform in [-1, 1] takes ``scale=1``.
+- htk: HCopy with the configuration of The HTK Book's tutorial (section 3.1.5), targets FBANK and
+  MFCC_0, with 26 bands of the magnitude spectrum. ENORMALISE is left out.
+- librosa: power_to_db of feature.melspectrogram or of the power of stft, and feature.mfcc, with
+  librosa's default arguments at librosa's default rate of 22050 Hz.
+- torchaudio: transforms.MelSpectrogram or Spectrogram followed by AmplitudeToDB, and
+  transforms.MFCC, with default arguments. Its 128 bands are too many for 400 points, so some of
+  them are empty, which warns here as it does there.
+- whisper: log_mel_spectrogram of OpenAI's Whisper. Its models expect 30 seconds, so pad the
+  waveform with zeros first if that is where the features go.
+"""
 
 from __future__ import annotations
 
@@ -7,43 +23,195 @@ from collections.abc import Mapping
 from typing import Any
 
 from seqlab.errors import SeqlabError
+from seqlab.frontend.spectrum import EPSILON
 from seqlab.frontend.validation import did_you_mean
 
-_EPSILON = 1.1920928955078125e-07
+Settings = dict[str, Any]
 
-_FRAMES: dict[str, dict[str, Any]] = {
+_INT16 = 32768.0
+
+_FRAMES: dict[str, Settings] = {
     "kaldi": {
         "sample_rate": 16000,
         "win_length": None,  # 25 ms
         "hop_length": None,  # 10 ms
-        "n_fft": None,  # next power of two
+        "n_fft": None,  # the next power of two
         "window": "povey",
         "periodic": False,
         "edges": "snip",
-        "scale": 32768.0,
+        "drop_last": False,
+        "scale": _INT16,
         "remove_dc": True,
         "preemphasis": 0.97,
         "power": 2.0,
         "compression": "log",
-        "floor": _EPSILON,
+        "floor": EPSILON,
+        "dynamic_range": None,
+        "delta_method": "kaldi",
+    },
+    "htk": {
+        "sample_rate": 16000,
+        "win_length": None,  # WINDOWSIZE = 250000.0
+        "hop_length": None,  # TARGETRATE = 100000.0
+        "n_fft": None,
+        "window": "hamming",  # USEHAMMING = T
+        "periodic": False,
+        "edges": "snip",
+        "drop_last": False,
+        "scale": _INT16,
+        "remove_dc": False,  # ZMEANSOURCE = F
+        "preemphasis": 0.97,  # PREEMCOEF = 0.97
+        "power": 1.0,  # USEPOWER = F
+        "compression": "log",
+        "floor": 1.0,
+        "dynamic_range": None,
+        "delta_method": "htk",
+    },
+    "librosa": {
+        "sample_rate": 22050,
+        "win_length": 2048,
+        "hop_length": 512,
+        "n_fft": 2048,
+        "window": "hann",
+        "periodic": True,
+        "edges": "zero",
+        "drop_last": False,
+        "scale": 1.0,
+        "remove_dc": False,
+        "preemphasis": 0.0,
+        "power": 2.0,
+        "compression": "db",
+        "floor": 1e-10,  # amin
+        "dynamic_range": 80.0,  # top_db
+        "delta_method": "htk",
+    },
+    "torchaudio": {
+        "sample_rate": 16000,
+        "win_length": 400,
+        "hop_length": 200,
+        "n_fft": 400,
+        "window": "hann",
+        "periodic": True,
+        "edges": "reflect",
+        "drop_last": False,
+        "scale": 1.0,
+        "remove_dc": False,
+        "preemphasis": 0.0,
+        "power": 2.0,
+        "compression": "db",
+        "floor": 1e-10,
+        "dynamic_range": None,
+        "delta_method": "htk",
+    },
+    "whisper": {
+        "sample_rate": 16000,
+        "win_length": 400,
+        "hop_length": 160,
+        "n_fft": 400,
+        "window": "hann",
+        "periodic": True,
+        "edges": "reflect",
+        "drop_last": True,
+        "scale": 1.0,
+        "remove_dc": False,
+        "preemphasis": 0.0,
+        "power": 2.0,
+        "compression": "whisper",
+        "floor": 1e-10,
+        "dynamic_range": 2.0,  # 8 powers of ten, and the compression divides by 4
+        "delta_method": "htk",
     },
 }
-_BANDS: dict[str, dict[str, Any]] = {
-    "kaldi": {
-        "f_min": 20.0,
-        "f_max": None,
-        "mel_scale": "htk",
-        "mel_norm": None,
-        "mel_triangles": "mel",
-    },
+
+_KALDI_MEL: Settings = {
+    "f_min": 20.0,
+    "f_max": None,
+    "mel_scale": "htk",
+    "mel_norm": None,
+    "mel_triangles": "mel",
 }
-PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "LogMel": {"kaldi": {**_FRAMES["kaldi"], **_BANDS["kaldi"], "n_mels": 80}},
+_HTK_MEL: Settings = {**_KALDI_MEL, "f_min": 0.0, "mel_triangles": "htk"}
+_TORCHAUDIO_MEL: Settings = {**_KALDI_MEL, "f_min": 0.0, "mel_triangles": "hz"}
+_SLANEY_MEL: Settings = {
+    "f_min": 0.0,
+    "f_max": None,
+    "mel_scale": "slaney",
+    "mel_norm": "slaney",
+    "mel_triangles": "hz",
+}
+
+PRESETS: dict[str, dict[str, Settings]] = {
+    "Spectrogram": {
+        "kaldi": {**_FRAMES["kaldi"], "energy": "raw"},
+        "librosa": {**_FRAMES["librosa"], "energy": "none"},
+        "torchaudio": {**_FRAMES["torchaudio"], "energy": "none"},
+    },
+    "LogMel": {
+        "kaldi": {**_FRAMES["kaldi"], **_KALDI_MEL, "n_mels": 80, "energy": "none"},
+        "htk": {
+            **_FRAMES["htk"],
+            **_HTK_MEL,
+            "n_mels": 26,
+            "energy": "none",
+            "energy_position": "last",
+        },
+        "librosa": {**_FRAMES["librosa"], **_SLANEY_MEL, "n_mels": 128, "energy": "none"},
+        "torchaudio": {**_FRAMES["torchaudio"], **_TORCHAUDIO_MEL, "n_mels": 128, "energy": "none"},
+        "whisper": {**_FRAMES["whisper"], **_SLANEY_MEL, "n_mels": 80, "energy": "none"},
+    },
+    "MFCC": {
+        "kaldi": {
+            **_FRAMES["kaldi"],
+            **_KALDI_MEL,
+            "n_mels": 23,
+            "n_mfcc": 13,
+            "lifter": 22.0,
+            "dct_norm": "ortho",
+            "energy": "raw",
+            "c0_position": "first",
+        },
+        "htk": {
+            **_FRAMES["htk"],
+            **_HTK_MEL,
+            "n_mels": 26,
+            "n_mfcc": 13,  # NUMCEPS = 12, and c0
+            "lifter": 22.0,
+            "dct_norm": "htk",
+            "energy": "none",
+            "c0_position": "last",
+        },
+        "librosa": {
+            **_FRAMES["librosa"],
+            **_SLANEY_MEL,
+            "n_mels": 128,
+            "n_mfcc": 20,
+            "lifter": 0.0,
+            "dct_norm": "ortho",
+            "energy": "none",
+            "c0_position": "first",
+        },
+        "torchaudio": {
+            **_FRAMES["torchaudio"],
+            **_TORCHAUDIO_MEL,
+            "n_mels": 128,
+            "n_mfcc": 40,
+            "dynamic_range": 80.0,
+            "lifter": 0.0,
+            "dct_norm": "ortho",
+            "energy": "none",
+            "c0_position": "first",
+        },
+    },
 }
 
 
-def settings(frontend: type, name: str, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Constructor arguments of preset ``name`` for a front end class, with ``overrides``.
+def settings(frontend: type, name: str, overrides: Mapping[str, Any]) -> Settings:
+    """Constructor arguments of a preset for a front end class.
+
+    Args:
+        frontend: ``Spectrogram``, ``LogMel``, ``MFCC`` or a subclass of one of them.
+        name: name of the preset.
+        overrides: arguments that replace the preset's.
 
     Raises:
         SeqlabError: no such preset for this front end, or an override it does not take.
@@ -51,11 +219,12 @@ def settings(frontend: type, name: str, overrides: Mapping[str, Any]) -> dict[st
     kind = next((base.__name__ for base in frontend.__mro__ if base.__name__ in PRESETS), "")
     table = PRESETS.get(kind, {})
     if name not in table:
+        known = ", ".join(repr(preset) for preset in table)
         raise SeqlabError(
-            f"preset {name!r} must be one of {', '.join(map(repr, table))} for "
-            f"{frontend.__name__}{did_you_mean(name, table)}"
+            f"preset {name!r} of {frontend.__name__} must be one of {known}"
+            f"{did_you_mean(name, table)}"
         )
-    arguments = [a for a in inspect.signature(frontend).parameters if a != "self"]
+    arguments = list(inspect.signature(frontend).parameters)
     for key in overrides:
         if key not in arguments:
             raise SeqlabError(

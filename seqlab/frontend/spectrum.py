@@ -8,6 +8,7 @@ from torch import Tensor
 from seqlab.lengths import valid_mask
 
 EPSILON = 1.1920928955078125e-07  # of float32; the floor of Kaldi, torchaudio and lhotse
+_FEWEST_ROWS = 16
 COMPRESSIONS = ("log", "log10", "db", "whisper", "none")
 
 
@@ -25,7 +26,7 @@ def power_spectrum(frames: Tensor, n_fft: int, power: float = 2.0) -> Tensor:
     """
     transform = torch.fft.rfft(frames, n=n_fft)
     real, imaginary = transform.real, transform.imag
-    squared = real * real + imaginary * imaginary
+    squared: Tensor = real * real + imaginary * imaginary
     if power == 2:
         return squared
     # A root has no finite slope at zero; digital silence must not turn gradients into NaN.
@@ -44,6 +45,19 @@ def log_energy(frames: Tensor, floor: float = 0.0) -> Tensor:
         Log energy (..., 1).
     """
     return frames.square().sum(-1, keepdim=True).clamp_min(max(floor, EPSILON)).log()
+
+
+def row_product(rows: Tensor, matrix: Tensor) -> Tensor:
+    """Product of rows (..., K) and a matrix (K, F), each row alike however many there are.
+
+    Matrix libraries switch to another order of summation for a handful of rows; padding those up
+    keeps a stream of single frames equal, to the bit, to the whole recording at once.
+    """
+    flat = rows.flatten(0, -2)
+    few = len(flat)
+    if few < _FEWEST_ROWS:
+        flat = torch.nn.functional.pad(flat, (0, 0, 0, _FEWEST_ROWS - few))
+    return (flat @ matrix)[:few].reshape(*rows.shape[:-1], matrix.shape[1])
 
 
 def compress(values: Tensor, kind: str, floor: float = EPSILON, power: float = 2.0) -> Tensor:

@@ -35,10 +35,10 @@ def make_window(name: str, win_length: int, *, periodic: bool = False) -> Tensor
     to the power 0.85, which reaches zero at both ends.
 
     Example:
-        >>> make_window("hann", 5).tolist()
-        [0.0, 0.5, 1.0, 0.5, 0.0]
-        >>> make_window("hann", 4, periodic=True).tolist()
-        [0.0, 0.5, 1.0, 0.5]
+        >>> make_window("hann", 3).tolist()
+        [0.0, 1.0, 0.0]
+        >>> make_window("hann", 2, periodic=True).tolist()
+        [0.0, 1.0]
     """
     check_choice("window", name, WINDOWS)
     check_positive_int("win_length", win_length, "give the length of a frame in samples")
