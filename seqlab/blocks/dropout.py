@@ -55,5 +55,5 @@ def _keep_scale(values: Tensor, dropped_levels: int) -> Tensor:
     words = -(-values.numel() // _DRAWS_PER_WORD)
     draws = torch.empty(words, dtype=torch.int64).random_(torch.iinfo(torch.int64).min, None)
     levels = draws.view(torch.int16)[: values.numel()].view(values.shape)
-    keep = (levels >= dropped_levels - _LEVELS // 2).to(values.dtype)
-    return keep.mul_(_LEVELS / (_LEVELS - dropped_levels))
+    levels.ge_(dropped_levels - _LEVELS // 2)  # in place: 0 or 1, without a slow bool tensor
+    return levels.to(values.dtype).mul_(_LEVELS / (_LEVELS - dropped_levels))

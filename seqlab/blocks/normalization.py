@@ -9,7 +9,7 @@ from torch import Tensor, distributed, nn
 
 from seqlab.blocks.checks import check_at_least
 from seqlab.errors import SeqlabError
-from seqlab.lengths import valid_mask
+from seqlab.lengths import valid_mask, zero_padding
 
 
 class MaskedBatchNorm(nn.Module):
@@ -71,13 +71,14 @@ class MaskedBatchNorm(nn.Module):
                 "the num_features of this normalisation"
             )
         padding = ~valid_mask(lengths, sequence.shape[1])
-        padding = padding.reshape(padding.shape + (1,) * (sequence.dim() - 2))
         if not self.training:
             scale = self.weight * torch.rsqrt(self.running_var + self.eps)
             normalized = sequence * scale + (self.bias - self.running_mean * scale)
-            evaluated: Tensor = normalized.to(sequence.dtype).masked_fill(padding, 0)
+            evaluated: Tensor = zero_padding(normalized.to(sequence.dtype), lengths)
             return evaluated
         count = lengths.sum() * sequence.shape[2:-1].numel()
+        if sequence.device.type == "cpu":
+            padding = padding.flatten().nonzero().squeeze(1)
         output: Tensor
         output, mean, squares, total = _BatchNorm.apply(
             sequence, padding, count, self.weight, self.bias, self.eps
@@ -87,7 +88,7 @@ class MaskedBatchNorm(nn.Module):
 
     @torch.no_grad()
     def _track(self, mean: Tensor, squares: Tensor, total: Tensor) -> None:
-        share = self.momentum * (total > 0)
+        share = self.momentum * (total > 0).to(mean.dtype)
         self.num_batches_tracked += 1
         self.running_mean += share * (mean - self.running_mean)
         self.running_var += share * (squares / (total - 1).clamp(min=1) - self.running_var)
@@ -115,16 +116,16 @@ class _BatchNorm(torch.autograd.Function):
         eps: float,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         axes = tuple(range(sequence.dim() - 1))
-        centred = sequence.to(weight.dtype).masked_fill(padding, 0)
+        centred = _zero_(sequence.to(weight.dtype, copy=True).contiguous(), padding)
         count = count.to(weight.dtype)
         local_mean = centred.sum(axes) / count.clamp(min=1)
-        centred.sub_(local_mean).masked_fill_(padding, 0)
-        local_squares = torch.linalg.vector_norm(centred, dim=axes).square_()
+        _zero_(centred.sub_(local_mean), padding)
+        local_squares = (centred * centred).sum(axes)
         total, mean, squares = _combine(count, local_mean, local_squares)
         deviation = torch.rsqrt(squares / total.clamp(min=1) + eps)
         shift = mean - local_mean
         scale = weight * deviation
-        output = torch.addcmul(bias - shift * scale, centred, scale).masked_fill_(padding, 0)
+        output = _zero_(torch.addcmul(bias - shift * scale, centred, scale), padding)
         ctx.save_for_backward(centred, padding, total, deviation, shift, weight)
         ctx.mark_non_differentiable(mean, squares, total)
         return output.to(sequence.dtype), mean, squares, total
@@ -133,7 +134,7 @@ class _BatchNorm(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         centred, padding, total, deviation, shift, weight = ctx.saved_tensors
         axes = tuple(range(grad.dim() - 1))
-        grad_sequence = grad.to(weight.dtype).masked_fill(padding, 0)
+        grad_sequence = _zero_(grad.to(weight.dtype, copy=True).contiguous(), padding)
         grad_bias = grad_sequence.sum(axes)
         grad_weight = deviation * ((grad_sequence * centred).sum(axes) - shift * grad_bias)
         sums = torch.stack([grad_bias, grad_weight])
@@ -143,8 +144,20 @@ class _BatchNorm(torch.autograd.Function):
         # grad - mean_grad - normalised * mean_product, with normalised = (centred - shift) * dev.
         slope = deviation * mean_product
         grad_sequence.addcmul_(centred, -slope).sub_(mean_grad - shift * slope)
-        grad_sequence.mul_(weight * deviation).masked_fill_(padding, 0)
+        _zero_(grad_sequence.mul_(weight * deviation), padding)
         return grad_sequence.to(grad.dtype), None, None, grad_weight, grad_bias, None
+
+
+def _zero_(sequence: Tensor, padding: Tensor) -> Tensor:
+    """Sequence (B, T, ...) with padding zeroed in place.
+
+    ``padding`` is a mask (B, T), or on a CPU the indices of its true entries, which costs a tenth.
+    """
+    if padding.dtype == torch.bool:
+        mask = padding.reshape(padding.shape + (1,) * (sequence.dim() - 2))
+        return sequence.masked_fill_(mask, 0)
+    sequence.view(sequence.shape[0] * sequence.shape[1], -1).index_fill_(0, padding, 0)
+    return sequence
 
 
 def _world_size() -> int:

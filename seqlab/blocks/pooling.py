@@ -58,7 +58,8 @@ class AttentionPooling(nn.Module):
         if sequence.shape[1] == 0:
             return sequence.sum(1)
         valid = valid_mask(lengths, sequence.shape[1]).unsqueeze(-1)
-        scores = self.score(sequence).masked_fill(~valid, torch.finfo(sequence.dtype).min)
+        scores = self.score(sequence)
+        scores = scores.masked_fill(~valid, torch.finfo(scores.dtype).min)
         return (torch.softmax(scores, 1) * sequence).sum(1)
 
 
