@@ -16,10 +16,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from seqlab.errors import RecipeError, SeqlabError
-from seqlab.values import check_value, did_you_mean
+from seqlab.values import Described, check_value, did_you_mean
 
 Component = TypeVar("Component")
-_SPEC_ATTRIBUTE = "component_spec"
 
 
 def check_class_path(class_path: object, allow_modules: Sequence[str] = ()) -> str:
@@ -222,37 +221,26 @@ def build(
         raise RecipeError(
             f"{where}: {cls.__name__} cannot be built from these arguments: {first_line}"
         ) from error
-    object.__setattr__(
-        component, _SPEC_ATTRIBUTE, {"class_path": class_path, "init_args": arguments}
-    )
     return component
 
 
 def describe(component: object, wired: Iterable[str] = ()) -> dict[str, Any]:
-    """Return the spec that builds an equal component: JSON values only.
+    """Return the spec that builds an equal component: JSON values only, defaults written out.
 
-    A component that ``build`` made knows its spec. Of one made by hand, the constructor's
-    arguments are read from the attributes of the same names.
+    Args:
+        component: From ``build`` or made by hand; its class derives from `Described`, as the
+            contracts do.
+        wired: Arguments to leave out, because they come from other components.
 
     Raises:
-        RecipeError: An argument is kept nowhere, or is not plain data.
+        RecipeError: The class does not remember its arguments, or one is not plain data.
     """
     cls = type(component)
     path = f"{cls.__module__}.{cls.__qualname__}"
-    kept = getattr(component, _SPEC_ATTRIBUTE, None)
-    if kept is not None:
-        arguments = {k: v for k, v in kept["init_args"].items() if k not in set(wired)}
-        return {"class_path": path, "init_args": plain(arguments, path)}
-    arguments = {}
-    for name in _parameters(cls):
-        if name in set(wired):
-            continue
-        if not hasattr(component, name):
-            raise RecipeError(
-                f"{path} does not keep its argument {name!r} as an attribute, so it cannot be "
-                "described; build it with seqlab.components.build"
-            )
-        arguments[name] = getattr(component, name)
+    if not isinstance(component, Described) or not hasattr(component, "constructor_arguments"):
+        raise RecipeError(f"{path} does not remember its arguments; derive it from Described")
+    left_out = set(wired)
+    arguments = {k: v for k, v in component.constructor_arguments.items() if k not in left_out}
     return {"class_path": path, "init_args": plain(arguments, path)}
 
 

@@ -17,8 +17,10 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from seqlab.values import Described
 
-class Frontend(nn.Module, abc.ABC):
+
+class Frontend(Described, nn.Module, abc.ABC):
     """Waveform to features; part of the model, so training and serving cannot differ."""
 
     sample_rate: int
@@ -50,7 +52,7 @@ class Frontend(nn.Module, abc.ABC):
         """The frames (B, T, F) that only the end of the stream completes."""
 
 
-class Encoder(nn.Module, abc.ABC):
+class Encoder(Described, nn.Module, abc.ABC):
     """Features to encoded frames. ``input_dim`` is the only required constructor argument."""
 
     input_dim: int
@@ -74,7 +76,7 @@ class Encoder(nn.Module, abc.ABC):
         raise NotImplementedError(f"{type(self).__name__} is not causal; it cannot stream")
 
 
-class Head(nn.Module, abc.ABC):
+class Head(Described, nn.Module, abc.ABC):
     """Encoded frames to class log-probabilities, and the loss that trains them.
 
     The constructor takes ``input_dim`` and ``num_classes``; the rest has defaults.

@@ -1,14 +1,36 @@
-"""Plain values held against type annotations, and the nearest known name for a misspelt one."""
+"""Plain values: held against annotations, remembered by what they built, and misspelt names."""
 
 from __future__ import annotations
 
 import difflib
+import inspect
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from seqlab.errors import RecipeError
+
+
+class Described:
+    """Base of everything that a recipe can name: remembers what it was constructed with.
+
+    So that a model put together by hand can be saved like one from a recipe. The arguments,
+    defaults included, are ``constructor_arguments``; ``seqlab.components.describe`` reads them.
+    """
+
+    constructor_arguments: dict[str, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Remember the arguments; copying and unpickling come without, and bring the old ones."""
+        self = super().__new__(cls)
+        try:
+            bound = inspect.signature(cls).bind(*args, **kwargs)
+        except TypeError:  # the constructor is about to say so, or there is no constructor call
+            return self
+        bound.apply_defaults()
+        object.__setattr__(self, "constructor_arguments", dict(bound.arguments))
+        return self
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -9,9 +9,10 @@ from typing import ClassVar, Self
 from seqlab.errors import DataError, ModelError
 from seqlab.text.normalize import TextNormalizer
 from seqlab.text.vocabulary import BLANK, FILE_NAME, Vocabulary
+from seqlab.values import Described
 
 
-class Tokenizer(abc.ABC):
+class Tokenizer(Described, abc.ABC):
     """Text to token indices and back.
 
     ``blank`` is the index of CTC's blank, always 0 where there is one, else None. For every text
