@@ -124,8 +124,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SeqlabError as error:
         report_error(str(error))
         return EXIT_ERROR
-    except KeyboardInterrupt:
-        report_error("stopped by Ctrl-C")
+    except KeyboardInterrupt as stop:  # a training says how to go on
+        report_error(str(stop) or "stopped by Ctrl-C")
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # `seqlab ... | head`: nobody is left to read
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -134,8 +134,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         name = f": {error.filename}" if error.filename else ""
         report_error(f"{error.strerror or error}{name}")
         return EXIT_ERROR
-    except SystemExit as stop:  # argparse: --help, --version and usage errors
-        return stop.code if isinstance(stop.code, int) else EXIT_ERROR
+    except SystemExit as exit_:  # argparse: --help, --version and usage errors
+        return exit_.code if isinstance(exit_.code, int) else EXIT_ERROR
 
 
 if __name__ == "__main__":

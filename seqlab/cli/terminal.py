@@ -83,17 +83,23 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
+def say(text: str) -> None:
+    """Print a remark for people on standard error, where it does not mix with results."""
+    print(text, file=sys.stderr, flush=True)
+
+
 class Progress:
     """Progress of a long job on standard error: a bar with the time left, or plain lines.
 
-    Used as a context manager. On a terminal ``update`` moves a bar; elsewhere it prints nothing
-    between ``line`` calls, so that logs hold one line an epoch.
+    Used as a context manager. On a terminal ``update`` moves a bar; elsewhere it prints a line
+    only every ``every_s`` seconds, so that logs stay short.
     """
 
-    def __init__(self, total: int | None, what: str) -> None:
+    def __init__(self, total: int | None, what: str, every_s: float = 30.0) -> None:
         self._what = what
         self._total = total
-        self._started = time.monotonic()
+        self._every_s = every_s
+        self._started = self._printed = time.monotonic()
         self._bar: Any = None
         self._task: Any = None
 
@@ -106,10 +112,7 @@ class Progress:
                 progress.TextColumn("{task.description}"),
                 progress.BarColumn(),
                 progress.MofNCompleteColumn(),
-                progress.TextColumn("{task.fields[note]}"),
-                progress.TimeElapsedColumn(),
-                progress.TextColumn("left"),
-                progress.TimeRemainingColumn(),
+                progress.TextColumn("{task.fields[note]}", markup=False),
                 console=Console(stderr=True),
                 transient=True,
             )
@@ -121,20 +124,31 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def update(self, done: int, note: str = "", total: int | None = None) -> None:
-        """Say that ``done`` steps are done; ``note`` is a short figure such as the loss."""
+    def update(
+        self, done: int, note: str = "", total: int | None = None, left_s: float | None = None
+    ) -> None:
+        """Say where the job stands.
+
+        Args:
+            done: steps done.
+            note: a short figure, such as the loss.
+            total: steps in all, if it was not known before.
+            left_s: seconds left; None estimates them from the pace so far.
+        """
+        self._total = total = self._total if total is None else total
+        now = time.monotonic()
+        if left_s is None and total and done:
+            left_s = (now - self._started) / done * (total - done)
+        note = "  ".join(filter(None, [note, f"{duration(left_s)} left" if left_s else ""]))
         if self._bar is not None:
-            total = self._total if total is None else total
             self._bar.update(self._task, completed=done, total=total, note=note)
+        elif now - self._printed > self._every_s and done != total:
+            self.line(f"{self._what}: {done} of {total or '?'}  {note}")
 
     def line(self, text: str) -> None:
         """Print a line that stays: above the bar, or plain."""
+        self._printed = time.monotonic()
         if self._bar is not None:
             self._bar.console.print(text, markup=False, highlight=False)
         else:
-            print(text, file=sys.stderr, flush=True)
-
-    @property
-    def elapsed_s(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self._started
+            say(text)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import io
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from seqlab.errors import SeqlabError
@@ -35,6 +35,15 @@ def percent(fraction: float | None, digits: int = 1) -> str:
     ('12.3 %', '-')
     """
     return "-" if fraction is None else f"{100 * fraction:.{digits}f} %"
+
+
+def interval_text(bounds: Sequence[float] | None) -> str:
+    """A confidence interval in per cent; a dash where there is none.
+
+    >>> interval_text((0.051, 0.092))
+    '5.1 to 9.2 %'
+    """
+    return "-" if bounds is None else f"{100 * bounds[0]:.1f} to {percent(bounds[1])}"
 
 
 def evaluation_contents(
@@ -71,8 +80,7 @@ def headline(evaluations: Mapping[str, Mapping[str, Any]], split: str) -> dict[s
     """The one figure, and the facts beside it."""
     evaluation = evaluations[split]
     records = evaluation["records"]
-    low, high = evaluation["confidence_interval"]
-    facts: Facts = [("95 % interval", f"{percent(low)} to {percent(high)}")]
+    facts: Facts = [("95 % interval", interval_text(evaluation["confidence_interval"]))]
     for name, value in evaluation["figures"].items():
         if name != evaluation["metric"]:
             facts.append((METRIC_NAMES.get(name, name), percent(value)))

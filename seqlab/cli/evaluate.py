@@ -1,0 +1,111 @@
+"""Measure a model on a manifest: error rate or accuracy, its confidence interval, each speaker.
+
+example: seqlab evaluate runs/fsdd data/fsdd/test.jsonl.gz
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqlab.cli.terminal import Progress, print_json, print_table
+from seqlab.cli.train import add_allow_module
+
+if TYPE_CHECKING:
+    from seqlab.training.validate import Evaluation
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe ``seqlab evaluate``."""
+    parser.add_argument("model", metavar="MODEL", help="a model folder or a run folder")
+    parser.add_argument(
+        "manifest", metavar="MANIFEST", help="a manifest (.jsonl, .jsonl.gz) or a TSV file"
+    )
+    parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="default: 16")
+    parser.add_argument(
+        "--by-speaker",
+        action="store_true",
+        help="draw speakers, not utterances, for the confidence interval",
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", help="write evaluation.json and report.html there"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print everything, every utterance too, as JSON"
+    )
+    add_allow_module(parser)
+
+
+def as_json(evaluation: Evaluation, by_speaker: bool) -> dict[str, Any]:
+    """The evaluation as plain values, with a figure for each speaker."""
+    from seqlab.training.findings import speaker_rows
+
+    content = evaluation.to_dict()
+    if by_speaker:
+        content["confidence_interval"] = evaluation.interval(by_speaker=True)
+    speakers = speaker_rows(content["records"], evaluation.metric)
+    content["speakers"] = [
+        {name: row[name] for name in ("speaker", "utterances", "value")} for row in speakers
+    ]
+    return content
+
+
+def print_evaluation(content: dict[str, Any]) -> None:
+    """Print the figures, then a row for each speaker."""
+    from seqlab.training.findings import METRIC_NAMES, interval_text, percent
+
+    metric = content["metric"]
+    name = METRIC_NAMES.get(metric, metric)
+    interval = interval_text(content["confidence_interval"])
+    rows = [[name, percent(content["value"]), interval]]
+    rows += [
+        [METRIC_NAMES.get(other, other), percent(value), ""]
+        for other, value in content["figures"].items()
+        if other != metric
+    ]
+    print_table(["metric", "value", "95 % interval"], rows, f"{len(content['records'])} utterances")
+    if content["speakers"]:
+        print()
+        rows = [[s["speaker"], s["utterances"], percent(s["value"])] for s in content["speakers"]]
+        print_table(["speaker", "utterances", name], rows)
+
+
+def write_evaluation(content: dict[str, Any], folder: Path, args: argparse.Namespace) -> None:
+    """Leave ``evaluation.json`` and ``report.html`` in a folder."""
+    from seqlab.training.report import write_report
+
+    folder.mkdir(parents=True, exist_ok=True)
+    split = Path(args.manifest).name.partition(".")[0]
+    text = json.dumps({split: content}, ensure_ascii=False, indent=1)
+    (folder / "evaluation.json").write_text(text, encoding="utf-8")
+    facts = {"title": f"{args.model} on {args.manifest}", "command": args.argv}
+    (folder / "run.json").write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
+    write_report(folder)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Evaluate."""
+    from seqlab.cli.locate import load_model, warn_if_synthetic
+    from seqlab.data.manifest import read_manifest
+    from seqlab.training.validate import evaluate
+
+    utterances = read_manifest(args.manifest)
+    model = load_model(args.model, args.allow_module)
+    warn_if_synthetic(model)
+    with Progress(len(utterances), "evaluating") as progress:
+        evaluation = evaluate(
+            model,
+            utterances,
+            batch_size=args.batch_size,
+            progressed=lambda done, total: progress.update(done, total=total),
+        )
+    content = as_json(evaluation, args.by_speaker)
+    if args.output:
+        write_evaluation(content, Path(args.output), args)
+    if args.json:
+        print_json(content)
+    else:
+        print_evaluation(content)
+    return 0
