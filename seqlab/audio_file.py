@@ -25,8 +25,9 @@ MAX_RATE = 1_000_000
 BLOCK_VALUES = 1 << 20  # samples times channels decoded at once: bounds memory, header or not
 _SLACK_S = 0.001  # manifests round times to milliseconds
 # Seeks in these are not exact: libsndfile 1.2.2 lands up to a page off near the end of an Ogg
-# file, and MP3 frames depend on earlier ones.
-_INEXACT_SEEK = ("OGG", "MP3")
+# file, and MP3 frames depend on earlier ones. They are decoded from their start.
+_INEXACT = ("OGG", "MP3")
+_OGG_PAGE = 65307  # bytes of the longest possible page
 _UNKNOWN_SIZE = 0x7FFFF000  # sizes from here on are written by tools that stream to a pipe
 _SIZES = (  # libsndfile's log on what the header promises and what the file has
     re.compile(
@@ -134,50 +135,78 @@ def locate(
     return start, min(count, total - start)
 
 
-def skip(name: str, sound: Any, start: int) -> None:
-    """Go to sample ``start``: by seeking where that is exact, else by decoding up to it."""
-    if start == 0:
-        return
-    if sound.seekable() and sound.format not in _INEXACT_SEEK:
-        sound.seek(start)
-        return
-    for _ in decode(name, sound, start, finite=False):
-        pass
-
-
 def decode(
     name: str,
     sound: Any,
+    start: int = 0,
     count: int | None = None,
     *,
     block: int = BLOCK_VALUES,
-    finite: bool = True,
 ) -> Iterator[Tensor]:
-    """The next ``count`` samples, mono, (n,) float32, in blocks; None for all that there are.
+    """Samples ``start`` to ``start + count`` of a file just opened, mono, (n,) float32, in blocks.
 
-    Raises AudioError where the file ends or breaks before ``count`` or before its header's end,
-    and, if ``finite``, where it holds NaN or infinite values.
+    With ``count`` None up to the end. Raises AudioError where the file ends or breaks before
+    that, and where the samples are NaN or infinite.
     """
-    promised = count if count is not None or not sound.seekable() else sound.frames
-    block = max(1, min(block, BLOCK_VALUES // sound.channels))
-    done = 0
-    while promised is None or done < promised:
-        wanted = block if promised is None else min(block, promised - done)
-        samples = _read(name, sound, wanted)
-        if len(samples) == 0:
-            break
-        if finite and not bool(torch.isfinite(samples).all()):
-            at = done + int((~torch.isfinite(samples)).nonzero()[0])
-            raise AudioError(
-                f"{name}: holds NaN or infinite values, the first at sample {at} of those read, "
-                "must be finite; write the file again"
-            )
-        done += len(samples)
-        yield samples
-    if promised is not None and done < promised:
-        raise _truncated(name, promised, done, "samples")
-    if done == 0:
+    exact = sound.format not in _INEXACT
+    position = 0
+    if start and exact and sound.seekable():
+        position = sound.seek(start)
+    end = sound.frames if sound.seekable() else None
+    if count is not None:
+        end = start + count
+    steps = _limited(name, sound, position, end, block) if exact else _fixed(name, sound)
+    for samples in steps:
+        first = max(0, start - position)
+        wanted = samples[first : None if end is None else end - position]
+        if len(wanted):
+            yield _finite(name, wanted, position + first)
+        position += len(samples)
+        if end is not None and position >= end:
+            return
+    if end is not None:
+        raise _truncated(name, end, position, "samples")
+    if position == 0:
         raise AudioError(f"{name}: holds 0 samples, must hold at least 1")
+
+
+def _limited(name: str, sound: Any, position: int, end: int | None, block: int) -> Iterator[Tensor]:
+    """Blocks up to ``end``, of which nothing further is decoded."""
+    block = max(1, min(block, BLOCK_VALUES // sound.channels))
+    while end is None or position < end:
+        samples = _read(name, sound, block if end is None else min(block, end - position))
+        if len(samples) == 0:
+            return
+        position += len(samples)
+        yield samples
+
+
+def _fixed(name: str, sound: Any) -> Iterator[Tensor]:
+    """Blocks from the start, always the same ones, none beginning in the last second.
+
+    What libsndfile 1.2.2 decodes depends on where a read begins: the last packet of an Opus file
+    comes out wrong if one begins within it, and so does a damaged frame of an MP3 file.
+    """
+    block = max(1, min(4 * sound.samplerate, BLOCK_VALUES // sound.channels))
+    left = sound.frames
+    while left > 0:
+        samples = _read(name, sound, block if left - block > sound.samplerate else left)
+        if len(samples) == 0:
+            return
+        left -= len(samples)
+        yield samples
+
+
+def _finite(name: str, samples: Tensor, position: int) -> Tensor:
+    """The samples, once they are known to be numbers; ``position`` is that of the first."""
+    finite = torch.isfinite(samples)
+    if not bool(finite.all()):
+        at = position + int((~finite).nonzero()[0])
+        raise AudioError(
+            f"{name}: holds NaN or infinite values, the first at sample {at}, must be finite; "
+            "write the file again"
+        )
+    return samples
 
 
 def _read(name: str, sound: Any, count: int) -> Tensor:
@@ -201,16 +230,38 @@ def _check_complete(name: str, sound: Any, file: Any) -> None:
         said, has = int(match["said"]), int(match["has"])
         if has < said and not _UNKNOWN_SIZE <= said <= 0xFFFFFFFF:
             raise _truncated(name, said, has, "frames" if "frame count" in match[0] else "bytes")
-    if sound.format == "OGG" and "lacks an end-of-stream" in log:
+    if sound.format == "OGG" and not _ogg_ends(name, file):
         raise AudioError(
             f"{name}: is truncated (its last Ogg page does not end the stream); download or copy "
             "it again, or re-encode it if it was recorded without an end"
         )
-    if sound.format == "NIST" and file is None:
-        with open(name, "rb") as stream:
-            found = re.search(rb"sample_count -i (\d+)", stream.read(1024))
+    if sound.format == "NIST":
+        found = re.search(rb"sample_count -i (\d+)", _bytes(name, file, 0, 1024))
         if found and int(found[1]) > sound.frames:
             raise _truncated(name, int(found[1]), sound.frames, "samples")
+
+
+def _ogg_ends(name: str, file: Any) -> bool:
+    """Whether the last page is whole and marked as the end of the stream (RFC 3533, section 6)."""
+    tail = _bytes(name, file, -2 * _OGG_PAGE, 2 * _OGG_PAGE)
+    page = tail[max(0, tail.rfind(b"OggS\0")) :]
+    if len(page) < 27 or len(page) < 27 + page[26]:
+        return False
+    size = 27 + page[26] + sum(page[27 : 27 + page[26]])
+    return bool(page[5] & 4) and len(page) >= size
+
+
+def _bytes(name: str, file: Any, offset: int, count: int) -> bytes:
+    """Bytes from ``offset`` (negative: from the end) of a path or an open file, left in place."""
+    if file is None:
+        with open(name, "rb") as stream:
+            return _bytes(name, stream, offset, count)
+    before = file.tell()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size + offset) if offset < 0 else offset)
+    content: bytes = file.read(count)
+    file.seek(before)
+    return content
 
 
 def _truncated(name: str, said: int, has: int, unit: str) -> AudioError:
