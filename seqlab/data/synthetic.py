@@ -1,0 +1,276 @@
+"""Synthetic speech by espeak-ng: any word list in many voices, bit-identical from a seed.
+
+It lets a fresh machine train and test without a download. Accuracy on it says nothing about
+people; everything made from it is labelled synthetic.
+
+espeak-ng repeats itself only if one seed is set once and everything is said in a fixed order by
+one fresh process. So a corpus is always made whole, by ``python -m seqlab.data.synthetic``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from seqlab.data._espeak import Espeak, Samples, import_loader
+from seqlab.errors import DataError, SeqlabError
+
+FORMAT = 1  # raise it when the same plan gives other samples
+SAMPLE_RATE = 16000
+TABLE, RECORD = "manifest.tsv", "corpus.json"
+
+_ACCENTS = (
+    "en-us",
+    "en",
+    "en-gb-scotland",
+    "en-029",
+    "en-gb-x-rp",
+    "en-us-nyc",
+    "en-gb-x-gbclan",
+)
+_TIMBRES = (
+    "m3 f2 Alex Andrea m1 f3 Mike Annie m7 Alicia Lee f4 boris belinda m2 linda max anika Denis f5 "
+    "Michael steph m8 shelby pablo aunty klatt4 Hugo f1 m5 Jacky victor announcer robert paul "
+    "michel Nguyen travis edward Gene john Henrique m4 marcelo zac quincy Marco grandma sandro "
+    "gustave norbert rob pedro ian miguel iven4 Reed m6 grandpa steph2 Diogo mike2 iven2 Mario "
+    "adam ed klatt2 iven3 klatt3 antonio"
+)
+_VARIANTS = tuple(_TIMBRES.split())
+
+Audio = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that decides a synthetic corpus.
+
+    Args:
+        words: what is said, each by every voice.
+        voices: espeak-ng voices, such as ``en-us+f3``; each counts as one speaker.
+        per_word: takes of each word by each voice; rate, pitch, level and pauses differ.
+        seed: 0 to 2**31 - 1.
+
+    Raises:
+        DataError: nothing to say or nobody to say it, repetitions, or numbers out of range.
+    """
+
+    words: tuple[str, ...]
+    voices: tuple[str, ...]
+    per_word: int = 4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("words", "voices"):
+            values = getattr(self, name)
+            if not values or not all(value.strip() for value in values):
+                raise DataError(f"{name}={values!r} must be one or more, none empty; name them")
+            if len(set(values)) != len(values):
+                raise DataError(f"{name}={values!r} must not repeat themselves; drop the doubles")
+            if any(c in value for value in values for c in "\t\n\r\0"):
+                raise DataError(f"{name}={values!r} must not hold tabs or line breaks")
+        if self.per_word < 1:
+            raise DataError(f"per_word={self.per_word} must be 1 or more")
+        if not 0 <= self.seed < 2**31:
+            raise DataError(f"seed={self.seed} must be within 0 and 2**31 - 1")
+
+    @property
+    def key(self) -> str:
+        """Name of the corpus in the cache: all that decides its samples."""
+        settings = {**asdict(self), "format": FORMAT, "espeak": version("espeakng-loader")}
+        return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def default_voices(count: int = 48) -> tuple[str, ...]:
+    """The first ``count`` of the English voices that sound like people, no timbre twice.
+
+    Raises:
+        DataError: ``count`` is not within 1 and the number of timbres.
+
+    Example:
+        >>> default_voices(2)
+        ('en-us+m3', 'en+f2')
+    """
+    if not 1 <= count <= len(_VARIANTS):
+        raise DataError(f"voices={count} must be within 1 and {len(_VARIANTS)}")
+    return tuple(
+        f"{_ACCENTS[i % len(_ACCENTS)]}+{variant}" for i, variant in enumerate(_VARIANTS[:count])
+    )
+
+
+def cached_corpus(plan: Plan, cache: str | os.PathLike[str] | None = None) -> Path:
+    """Folder of the corpus of ``plan``, made when it is not in the cache yet or is damaged.
+
+    Args:
+        plan: what to say.
+        cache: folder of corpora; None: the user's cache folder.
+
+    Returns:
+        A folder with ``manifest.tsv`` (path, label, transcript, speaker, start_s, duration_s, id),
+        the audio it names and ``corpus.json`` (the plan, checksums).
+
+    Raises:
+        MissingDependencyError: espeakng-loader is not installed.
+        DataError: the cache cannot be written, or espeak-ng fails.
+    """
+    import_loader()
+    if cache is None:
+        import platformdirs
+
+        cache = Path(platformdirs.user_cache_dir("seqlab")) / "synthetic"
+    folder = Path(cache).absolute() / plan.key
+    if not _is_intact(folder):
+        synthesize(plan, folder)
+    return folder
+
+
+def synthesize(plan: Plan, dest: str | os.PathLike[str]) -> str:
+    """Make the corpus of ``plan`` in ``dest``, in one fresh process; it appears whole or not.
+
+    Args:
+        plan: what to say.
+        dest: folder to make; an older corpus there is replaced, another folder is refused.
+
+    Returns:
+        The checksum of all samples: equal plans give equal checksums.
+
+    Raises:
+        MissingDependencyError: espeakng-loader is not installed.
+        DataError: ``dest`` cannot be written or holds something else, or espeak-ng fails.
+    """
+    import_loader()
+    dest = Path(dest).absolute()
+    if dest.exists() and not (dest / RECORD).is_file() and (dest.is_file() or any(dest.iterdir())):
+        raise DataError(f"{dest} exists and is no synthetic corpus; choose another folder")
+    fresh = dest.with_name(f".{dest.name}.{secrets.token_hex(4)}")
+    try:
+        fresh.mkdir(parents=True)
+        _run_fresh(plan, fresh)
+        record = json.loads((fresh / RECORD).read_text())
+        _put_in_place(fresh, dest)
+    except OSError as error:
+        raise DataError(
+            f"{dest} cannot be written ({error.strerror or error}); choose another folder, for "
+            "the cache with the environment variable XDG_CACHE_HOME"
+        ) from None
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return str(record["checksum"])
+
+
+def _run_fresh(plan: Plan, folder: Path) -> None:
+    command = [sys.executable, "-m", "seqlab.data.synthetic", str(folder)]
+    done = subprocess.run(
+        command, input=json.dumps(asdict(plan)), capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines()
+        reason = lines[-1] if lines else f"exit status {done.returncode}"
+        raise DataError(reason.removeprefix("error: "))
+
+
+def _put_in_place(fresh: Path, dest: Path) -> None:
+    if dest.exists():
+        if _is_intact(dest) and _checksum(dest) == _checksum(fresh):
+            return  # another process was faster
+        old = dest.with_name(f"{fresh.name}.old")
+        dest.rename(old)
+        shutil.rmtree(old, ignore_errors=True)
+    fresh.rename(dest)
+
+
+def _checksum(folder: Path) -> str:
+    return str(json.loads((folder / RECORD).read_text())["checksum"])
+
+
+def _is_intact(folder: Path) -> bool:
+    """Whether every file of a corpus is as it was written."""
+    try:
+        files = json.loads((folder / RECORD).read_text())["files"]
+        return all(
+            hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
+            for name, digest in files.items()
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _write_corpus(plan: Plan, folder: Path) -> None:
+    """Say everything, in order; runs in the fresh process."""
+    import soundfile
+
+    espeak = Espeak(plan.seed)
+    rows = ["path\tlabel\ttranscript\tspeaker\tstart_s\tduration_s\tid"]
+    samples_hash = hashlib.sha256()
+    (folder / "audio").mkdir()
+    for number, voice in enumerate(plan.voices):
+        name = f"audio/{number:03d}_{voice.replace('+', '_')}.flac"
+        parts: list[Samples] = []
+        start = 0
+        for word_number, word in enumerate(plan.words):
+            for take in range(plan.per_word):
+                rng = np.random.default_rng([plan.seed, number, word_number, take])
+                part = _take(espeak, word, voice, rng)
+                times = f"{start / SAMPLE_RATE!r}\t{len(part) / SAMPLE_RATE!r}"
+                rows.append(f"{name}\t{word}\t{word}\t{voice}\t{times}\t{voice}/{word}/{take}")
+                parts.append(part)
+                start += len(part)
+        samples = np.concatenate(parts)
+        samples_hash.update(samples.astype("<i2").tobytes())
+        soundfile.write(folder / name, samples, SAMPLE_RATE, "PCM_16", format="FLAC")
+    (folder / TABLE).write_text("\n".join(rows) + "\n", encoding="utf-8")
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    record = {
+        **asdict(plan),
+        "synthetic": True,
+        "format": FORMAT,
+        "espeak_ng": espeak.version,
+        "checksum": samples_hash.hexdigest(),
+        "files": {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in names},
+    }
+    (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def _take(espeak: Espeak, word: str, voice: str, rng: np.random.Generator) -> Samples:
+    """One word (N,) at 16 kHz, with pauses around it, a level and a faint noise of its own."""
+    import soxr
+
+    spoken = espeak.say(
+        word, voice, rate=int(rng.integers(120, 221)), pitch=int(rng.integers(25, 76))
+    )
+    loud = np.flatnonzero(np.abs(spoken.astype(np.int32)) > 100)
+    if len(loud):
+        spoken = spoken[loud[0] : loud[-1] + 1]
+    audio: Audio = soxr.resample(spoken / 32768.0, espeak.sample_rate, SAMPLE_RATE, "VHQ")
+    level = 10 ** (rng.uniform(-20, -3) / 20) / max(1e-3, float(np.abs(audio).max()))
+    before, after = rng.integers(int(0.05 * SAMPLE_RATE), int(0.3 * SAMPLE_RATE), 2)
+    audio = np.concatenate([np.zeros(before), audio * level, np.zeros(after)])
+    audio += rng.normal(0, 10 ** (rng.uniform(-80, -55) / 20), len(audio))
+    return np.clip(np.round(audio * 32767), -32768, 32767).astype(np.int16)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Make the corpus whose plan (JSON) stands on standard input in the folder named."""
+    try:
+        given = json.load(sys.stdin)
+        plan = Plan(tuple(given["words"]), tuple(given["voices"]), given["per_word"], given["seed"])
+        _write_corpus(plan, Path(arguments[0]))
+    except (SeqlabError, OSError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
