@@ -65,6 +65,7 @@ class TrainingConfig:
             if (value is not None or name in at_least_one) and value < 1:
                 remedy = "leave it out for no limit" if name in optional else "raise it"
                 raise RecipeError(f"training.{name}={value} must be at least 1; {remedy}")
+        choices: dict[str, tuple[str | None, ...]]
         choices = {"precision": ("no", "bf16", "fp16"), "device": ("auto", "cpu")}
         choices |= {"monitor": ("metric", "loss"), "result": (None, "best", "last", "averaged")}
         for name, allowed in choices.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -155,7 +155,8 @@ def run_training(
         if splits[name]
     }
     if main:
-        _write(folder / "evaluation.json", _evaluation_text(evaluations))
+        content = {name: evaluation.to_dict() for name, evaluation in evaluations.items()}
+        _write(folder / "evaluation.json", json.dumps(content, indent=1, ensure_ascii=False))
         facts = _facts(result, model, command, len(chosen))
         _write(folder / "run.json", json.dumps(facts, indent=1))
         write_report(folder)
@@ -164,20 +165,6 @@ def run_training(
 
 def _load(data: DataConfig, split: Any) -> list[Utterance]:
     return load_split(data, split) if getattr(data, split) else []
-
-
-def _evaluation_text(evaluations: Mapping[str, Evaluation]) -> str:
-    """The test set in full, and the figures of the dev set; without a test set dev in full."""
-    if not evaluations:
-        return "{}"
-    split = "test" if "test" in evaluations else "dev"
-    content = {"split": split, **evaluations[split].to_dict()}
-    content["other_splits"] = {
-        name: {"loss": evaluation.loss, **evaluation.figures}
-        for name, evaluation in evaluations.items()
-        if name != split
-    }
-    return json.dumps(content, indent=1, ensure_ascii=False)
 
 
 def _facts(
