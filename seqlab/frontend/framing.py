@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from seqlab.errors import SeqlabError
+from seqlab.frontend.hashing import seed_tensor, uniform
 from seqlab.frontend.validation import check_choice, check_positive_int
 from seqlab.lengths import Length, frame_count, frame_count_centered, frame_count_rounded
 
@@ -169,21 +170,6 @@ def preemphasize(frames: Tensor, coefficient: float) -> Tensor:
     return torch.cat([head, frames[..., 1:].sub(frames[..., :-1], alpha=coefficient)], -1)
 
 
-_GOLDEN = -0x61C8864680B583EB  # 2**64 over the golden ratio, as a signed number
-
-
-def _shift_right(bits: Tensor, places: int) -> Tensor:
-    """Logical shift of int64; torch's own shift repeats the sign."""
-    return (bits >> places) & ((1 << (64 - places)) - 1)
-
-
-def _scramble(bits: Tensor) -> Tensor:
-    """Random 64 bits for each counter: the output function of SplitMix64."""
-    bits = (bits ^ _shift_right(bits, 30)) * -0x40A7B892E31B1A47
-    bits = (bits ^ _shift_right(bits, 27)) * -0x6B2FB644ECCEEE15
-    return bits ^ _shift_right(bits, 31)
-
-
 def dither_noise(
     first: int, count: int, seed: int, device: torch.device | str | None = None
 ) -> Tensor:
@@ -200,15 +186,9 @@ def dither_noise(
     Returns:
         Noise (count,), float32.
 
-    Source: Box and Muller 1958, on two uniform numbers a sample from SplitMix64 (Steele, Lea and
-    Flood 2014, "Fast splittable pseudorandom number generators"), used as a counter-based hash.
+    Source: Box and Muller 1958, on two counter-based uniform numbers a sample.
     """
-    number = torch.arange(first, first + count, device=device, dtype=torch.int64)
-    stream = _scramble(torch.tensor(seed, device=device, dtype=torch.int64) * _GOLDEN)
-    uniform = [
-        (_shift_right(_scramble((number * 2 + part + 1) * _GOLDEN ^ stream), 11).double() + 0.5)
-        * 2.0**-53
-        for part in (0, 1)
-    ]
-    radius = torch.sqrt(-2 * torch.log(uniform[0]))
-    return (radius * torch.cos(2 * math.pi * uniform[1])).float()
+    number = 2 * torch.arange(first, first + count, device=device, dtype=torch.int64)
+    key = seed_tensor(seed, device)
+    radius = torch.sqrt(-2 * torch.log(uniform(key, number)))
+    return (radius * torch.cos(2 * math.pi * uniform(key, number + 1))).float()
