@@ -1,0 +1,42 @@
+"""Record measured runs beside a recipe, and make the README's table from the record.
+
+example: seqlab results recipes/asr/an4 --add "separable convolutions" runs/an4-1 runs/an4-2
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe ``seqlab results``."""
+    parser.add_argument("folder", metavar="FOLDER", help="a recipe folder: results.json, README.md")
+    parser.add_argument("runs", metavar="RUN", nargs="*", help="finished run folders, with --add")
+    parser.add_argument("--add", metavar="SYSTEM", help="add the runs as one entry of this name")
+    parser.add_argument(
+        "--split", default="test", help="evaluated split of the runs; default: test"
+    )
+    parser.add_argument("--split-title", metavar="TEXT", help="what to call that split")
+    parser.add_argument(
+        "--names", metavar="A,B,...", help="what tells the runs apart; default: run 1, run 2, ..."
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Add an entry, if asked to, and update the table."""
+    from seqlab.errors import SeqlabError
+    from seqlab.training.results import measure_runs, read_results, update_readme, write_results
+
+    folder = Path(args.folder)
+    if bool(args.add) != bool(args.runs):
+        raise SeqlabError("run folders and --add SYSTEM belong together; give both or neither")
+    if args.add:
+        runs = [Path(name) for name in args.runs]
+        names = args.names.split(",") if args.names else [f"run {i + 1}" for i in range(len(runs))]
+        entry = measure_runs(runs, names, args.add, args.split, args.split_title)
+        path = folder / "results.json"
+        write_results(path, [*read_results(path), entry])
+    changed = update_readme(folder)
+    print(f"{folder / 'README.md'}: {'updated' if changed else 'up to date'}")
+    return 0

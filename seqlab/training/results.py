@@ -1,0 +1,203 @@
+"""Measured results beside a recipe: ``results.json``, and the README's table made from it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+from seqlab.errors import DataError
+from seqlab.intervals import bootstrap_interval
+
+BEGIN = "<!-- results: made by `seqlab results {folder}`, do not edit -->"
+END = "<!-- end of results -->"
+_MARKED = re.compile(r"<!-- results: [^\n]*-->\n.*?<!-- end of results -->", re.DOTALL)
+
+
+class Result(TypedDict):
+    """One measured system.
+
+    Args:
+        system: What was trained.
+        split: What it was measured on.
+        metric: "word_error_rate" or "accuracy".
+        values: The figure of each run.
+        runs: What tells the runs apart, in the same order: a seed, or the speaker left out.
+        confidence_interval: 95 % of the mean, utterances drawn anew within the speakers' groups.
+        command: What trains the first run.
+        seconds: Training time of each run.
+        machine: Where, with the threads used.
+        parameters: Of the model.
+    """
+
+    system: str
+    split: str
+    metric: str
+    values: list[float]
+    runs: list[str]
+    confidence_interval: list[float]
+    command: str
+    seconds: list[float]
+    machine: str
+    parameters: int
+
+
+def read_results(path: Path) -> list[Result]:
+    """The entries of ``results.json``; none where the file is missing.
+
+    Raises:
+        DataError: It is not a list of entries with the fields of `Result`.
+    """
+    if not path.exists():
+        return []
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not JSON ({error}); write it with seqlab results") from error
+    fields = set(Result.__annotations__)
+    for number, entry in enumerate(entries if isinstance(entries, list) else [None]):
+        if not isinstance(entry, dict) or set(entry) != fields:
+            raise DataError(
+                f"{path}: entry {number} must have exactly {', '.join(sorted(fields))}; "
+                "write it with seqlab results"
+            )
+    results: list[Result] = entries
+    return results
+
+
+def measure_runs(
+    folders: Sequence[Path], names: Sequence[str], system: str, split: str, title: str | None = None
+) -> Result:
+    """One entry from finished run folders that differ in their seed, or in the held-out speaker.
+
+    The interval is that of the mean over the runs: it draws speakers where the test set has at
+    least five, else utterances, each with its errors in all runs.
+
+    Args:
+        folders: Run folders, each with ``evaluation.json`` and ``run.json``.
+        names: What tells them apart, one a folder.
+        system: Name of the system.
+        split: Split of the evaluation, such as "test".
+        title: What to call the split in the entry; None: its name.
+
+    Raises:
+        DataError: A folder is not a finished run, or has no such split.
+    """
+    if len(folders) != len(names) or not folders:
+        raise DataError(f"{len(folders)} run folders and {len(names)} names must be one each")
+    runs = [(_read(folder / "evaluation.json"), _read(folder / "run.json")) for folder in folders]
+    for folder, (evaluation, _) in zip(folders, runs, strict=True):
+        if split not in evaluation:
+            raise DataError(f"{folder}/evaluation.json has no {split!r}, has {list(evaluation)}")
+    evaluations = [evaluation[split] for evaluation, _ in runs]
+    facts = [fact for _, fact in runs]
+    return {
+        "system": system,
+        "split": title or split,
+        "metric": evaluations[0]["metric"],
+        "values": [round(evaluation["value"], 6) for evaluation in evaluations],
+        "runs": list(names),
+        "confidence_interval": [round(bound, 6) for bound in _interval(evaluations)],
+        "command": " ".join(facts[0]["command"]),
+        "seconds": [round(fact["seconds"], 1) for fact in facts],
+        "machine": _machine(facts[0]),
+        "parameters": facts[0]["parameters"],
+    }
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read ({error}); name finished run folders") from error
+    return content
+
+
+def _interval(evaluations: Iterable[dict[str, Any]]) -> tuple[float, float]:
+    errors: dict[str, float] = {}
+    weights: dict[str, float] = {}
+    speakers: dict[str, str] = {}
+    accuracy = False
+    for evaluation in evaluations:
+        accuracy = evaluation["metric"] == "accuracy"
+        for record in evaluation["records"]:
+            name = record["id"]
+            errors[name] = errors.get(name, 0) + record["errors"]
+            weights[name] = weights.get(name, 0) + record["reference_length"]
+            speakers[name] = record["speaker"] or name
+    groups = list(speakers.values()) if len(set(speakers.values())) >= 5 else None
+    low, high = bootstrap_interval(list(errors.values()), list(weights.values()), groups)
+    return (1 - high, 1 - low) if accuracy else (low, high)
+
+
+def _machine(fact: dict[str, Any]) -> str:
+    machine = fact["machine"]
+    return (
+        f"{machine['processor']}, {fact['threads']} of {machine['cores']} cores, "
+        f"torch {fact['versions']['torch']}"
+    )
+
+
+def write_results(path: Path, results: Sequence[Result]) -> None:
+    """Write ``results.json`` atomically, an entry of the same system and split replaced."""
+    unique = {(entry["system"], entry["split"]): entry for entry in results}
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(list(unique.values()), indent=1, ensure_ascii=False) + "\n")
+    partial.replace(path)
+
+
+def results_table(results: Sequence[Result]) -> str:
+    """The entries as a Markdown table and the commands that made them."""
+    lines = [
+        "| system | parameters | measured on | figure | 95 % interval | runs | training, minutes |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for entry in results:
+        mean = sum(entry["values"]) / len(entry["values"])
+        name = {"accuracy": "accuracy", "word_error_rate": "WER"}.get(entry["metric"], "")
+        low, high = entry["confidence_interval"]
+        each = ", ".join(
+            f"{run} {100 * value:.1f}"
+            for run, value in zip(entry["runs"], entry["values"], strict=True)
+        )
+        minutes = sum(entry["seconds"]) / len(entry["seconds"]) / 60
+        lines.append(
+            f"| {entry['system']} | {_thousands(entry['parameters'])} | {entry['split']} | "
+            f"{name} **{100 * mean:.1f} %** | {100 * low:.1f} to {100 * high:.1f} | {each} | "
+            f"{minutes:.1f} |"
+        )
+    lines.append("")
+    for entry in results:
+        lines += [f"- {entry['system']}, {entry['split']}: `{entry['command']}`"]
+    machines = dict.fromkeys(entry["machine"] for entry in results)
+    return "\n".join([*lines, "", f"Machine: {'; '.join(machines)}."])
+
+
+def _thousands(count: int) -> str:
+    return f"{count / 1e6:.1f} M" if count >= 1_000_000 else f"{count / 1e3:.0f} k"
+
+
+def marked_table(folder: Path) -> str:
+    """The block of the README that belongs to ``folder/results.json``."""
+    begin = BEGIN.format(folder="/".join(folder.resolve().parts[-3:]))
+    table = results_table(read_results(folder / "results.json"))
+    return f"{begin}\n{table}\n{END}"
+
+
+def update_readme(folder: Path) -> bool:
+    """Put the table of ``results.json`` between the marks in the README; True if it changed.
+
+    Raises:
+        DataError: The README is missing or has no marks.
+    """
+    path = folder / "README.md"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    if not _MARKED.search(text):
+        raise DataError(f"{path} has no block from `<!-- results: ... -->` to `{END}`; add one")
+    block = marked_table(folder)
+    changed = _MARKED.sub(lambda _: block, text)
+    if changed != text:
+        path.write_text(changed, encoding="utf-8")
+    return changed != text
