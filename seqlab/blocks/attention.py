@@ -85,7 +85,8 @@ class SelfAttention(nn.Module):
     def forward(self, sequence: Tensor, lengths: Tensor, rotary: Tensor | None = None) -> Tensor:
         """Sequence (B, T, D), finite everywhere, lengths (B,) -> (B, T, D); padding undefined."""
         batch_size, frames, dim = sequence.shape
-        projected = self.input(sequence).view(batch_size, frames, 3, self.num_heads, -1)
+        split = (batch_size, frames, 3, self.num_heads, dim // self.num_heads)
+        projected = self.input(sequence).view(split)
         query, key, value = projected.permute(2, 0, 3, 1, 4)
         if rotary is not None:
             query, key = rotate(query, rotary), rotate(key, rotary)

@@ -156,7 +156,7 @@ def _zero_(sequence: Tensor, padding: Tensor) -> Tensor:
     if padding.dtype == torch.bool:
         mask = padding.reshape(padding.shape + (1,) * (sequence.dim() - 2))
         return sequence.masked_fill_(mask, 0)
-    sequence.view(sequence.shape[0] * sequence.shape[1], -1).index_fill_(0, padding, 0)
+    sequence.flatten(0, 1).index_fill_(0, padding, 0)  # a view: the sequence is contiguous
     return sequence
 
 

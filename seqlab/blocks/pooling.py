@@ -49,7 +49,7 @@ class AttentionPooling(nn.Module):
     def __init__(self, input_dim: int) -> None:
         super().__init__()
         self.score = nn.Sequential(
-            nn.Linear(input_dim, input_dim), nn.Tanh(), nn.Linear(input_dim, 1)
+            nn.Linear(input_dim, input_dim), nn.Tanh(), nn.Linear(input_dim, 1, bias=False)
         )
 
     def forward(self, sequence: Tensor, lengths: Tensor) -> Tensor:
