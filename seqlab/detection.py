@@ -27,11 +27,16 @@ class DetectionCurve:
     resolution: float
 
     def at(self, false_alarms_per_hour: float) -> tuple[float, float]:
-        """Least false rejection rate within that many false alarms per hour, and its threshold."""
+        """Least false rejection rate within that many false alarms per hour, and its threshold.
+
+        Of the thresholds that reach it the highest, which alarms least.
+        """
         if not false_alarms_per_hour >= 0:
             raise SeqlabError(f"{false_alarms_per_hour} false alarms per hour must be 0 or more")
         first = int(np.argmax(self.false_alarms_per_hour <= false_alarms_per_hour))
-        return float(self.false_rejection_rates[first]), float(self.thresholds[first])
+        missed = float(self.false_rejection_rates[first])
+        best = int(np.searchsorted(self.false_rejection_rates, missed, side="right")) - 1
+        return missed, float(self.thresholds[best])
 
 
 def detection_curve(
