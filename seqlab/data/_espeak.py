@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from seqlab.errors import DataError, MissingDependencyError
 
-_RETRIEVAL, _DONT_EXIT = 1, 0x8000
+_SYNCHRONOUS, _DONT_EXIT = 2, 0x8000
 _UTF8 = 1
 _PARAMETERS = {"rate": 1, "volume": 2, "pitch": 3, "pitch_range": 4}
 _CHARACTER_POSITION = 1
@@ -46,7 +46,7 @@ class Espeak:
         self._data = Path(loader.get_data_path())
         self._link = tempfile.TemporaryDirectory(prefix="espeak")
         self.sample_rate = int(
-            self._library.espeak_Initialize(_RETRIEVAL, 0, self._data_path(), _DONT_EXIT)
+            self._library.espeak_Initialize(_SYNCHRONOUS, 0, self._data_path(), _DONT_EXIT)
         )
         if self.sample_rate <= 0:
             raise DataError(

@@ -181,33 +181,40 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Utterance]:
 
 def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     number = 0
+    opened = gzip.open if path.suffix == ".gz" else open
     try:
-        with (
-            gzip.open(path, "rt", encoding="utf-8")
-            if path.suffix == ".gz"
-            else path.open(encoding="utf-8") as lines
-        ):
+        with opened(path, "rt", encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
-                    cut = json.loads(line)
-                    if not isinstance(cut, dict):
-                        raise DataError(
-                            f"{path}:{number}: {type(cut).__name__} must be a JSON object "
-                            "describing a lhotse cut; make the manifest anew"
-                        )
-                    yield number, cut
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{path}:{number}: not JSON ({error.msg} at column {error.colno}); each line must be "
-            "one lhotse cut; make the manifest anew"
-        ) from None
-    except (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError, RecursionError) as error:
+                    yield number, _json_object(line, f"{path}:{number}")
+    except (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:
         raise DataError(
             f"{path}:{number + 1}: damaged or not what its name says ({error}); "
             "make the manifest anew"
         ) from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the file") from None
+
+
+def _json_object(line: str, where: str) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{where}: not JSON ({error.msg} at column {error.colno}); each line must be one "
+            "lhotse cut; make the manifest anew"
+        ) from None
+    except (RecursionError, ValueError):
+        raise DataError(
+            f"{where}: JSON nested too deep or a number too long, must be one lhotse cut; make "
+            "the manifest anew"
+        ) from None
+    if not isinstance(value, dict):
+        raise DataError(
+            f"{where}: {type(value).__name__} must be a JSON object describing a lhotse cut; "
+            "make the manifest anew"
+        )
+    return value
 
 
 def _from_cut(cut: dict[str, Any], folder: Path, where: str) -> Utterance:

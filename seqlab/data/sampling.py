@@ -16,8 +16,9 @@ class BucketBatchSampler:
 
     The global batches depend only on durations, limit, seed and epoch. Process ``rank`` takes
     ``batch[rank::world_size]`` of each, so that all processes together see the global batch.
-    A share is never empty: batches are evened out, and a rest smaller than ``world_size`` joins
-    its neighbour (the one case where the limit is passed and ``world_size`` matters).
+    A share is never empty: batches are evened out, so that no small rest is left; and where
+    batches would still be smaller than ``world_size``, fewer and larger ones are made (the one
+    case where the limit is passed and ``world_size`` matters).
 
     Args:
         durations: seconds of each utterance (N,), before augmentation.
@@ -138,11 +139,11 @@ class BucketBatchSampler:
             keys = keys * (1 + rng.uniform(-JITTER, JITTER, len(keys)))
         order = np.argsort(-keys, kind="stable")
         if self.batch_size is not None:
-            count = -(-len(order) // self.batch_size)
+            count = min(-(-len(order) // self.batch_size), len(order) // self.world_size)
             groups = [part.tolist() for part in np.array_split(order, count)]
         else:
             groups = self._by_duration(order.tolist())
-        if len(groups) > 1 and len(groups[-1]) < self.world_size:
+        if len(groups) > 1 and min(len(groups[-1]), len(groups[-2])) < self.world_size:
             groups[-2:] = [groups[-2] + groups[-1]]
         if self.shuffle:
             groups = [[int(i) for i in rng.permutation(group)] for group in groups]

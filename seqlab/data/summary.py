@@ -19,7 +19,7 @@ class SplitSummary:
 
     utterances: int
     hours: float
-    speakers: int | None  # None: not known for every utterance
+    speakers: int | None  # that are known; None: not one is
     classes: int | None  # None: no labels
     words: int | None  # running words of the transcripts; None: no transcripts
     vocabulary: int | None  # different words
@@ -85,12 +85,13 @@ def summarize(
         "little about new speakers"
         for pair, shared in overlap.items()
     ]
-    unknown = [name for name, us in splits.items() if any(u.speaker is None for u in us)]
-    if unknown:
-        warnings.append(
-            f"speakers are not known in {', '.join(unknown)}: whether splits share speakers "
-            "cannot be checked"
-        )
+    for name, utterances in splits.items():
+        unknown = sum(u.speaker is None for u in utterances)
+        if unknown and len(splits) > 1:
+            warnings.append(
+                f"the speakers of {unknown} utterances of {name} are not known: whether another "
+                "split has them cannot be checked"
+            )
     return Summary(
         corpus=corpus,
         splits={name: _figures(utterances) for name, utterances in splits.items()},
@@ -117,14 +118,14 @@ def speaker_overlap(splits: Mapping[str, Sequence[Utterance]]) -> dict[str, list
 
 
 def _figures(utterances: Sequence[Utterance]) -> SplitSummary:
-    speakers = {u.speaker for u in utterances}
+    speakers = {u.speaker for u in utterances} - {None}
     labels = {u.label for u in utterances} - {None}
     words = [word for u in utterances if u.transcript for word in u.transcript.split()]
     transcripts = any(u.transcript is not None for u in utterances)
     return SplitSummary(
         utterances=len(utterances),
         hours=sum(u.duration_s for u in utterances) / 3600,
-        speakers=None if None in speakers else len(speakers),
+        speakers=len(speakers) or None,
         classes=len(labels) or None,
         words=len(words) if transcripts else None,
         vocabulary=len(set(words)) if transcripts else None,
