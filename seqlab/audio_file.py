@@ -267,5 +267,5 @@ def _bytes(name: str, file: Any, offset: int, count: int) -> bytes:
 def _truncated(name: str, said: int, has: int, unit: str) -> AudioError:
     return AudioError(
         f"{name}: is truncated, its header promises {said} {unit} and the file holds {has}; "
-        "download or copy it again"
+        "download or copy it again, or rewrite it, e.g. with ffmpeg, if this is all there is"
     )

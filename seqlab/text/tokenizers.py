@@ -323,9 +323,9 @@ def _train(texts: list[str], size: int, model_type: str) -> bytes:
 
 
 def _check_pieces(text: str) -> None:
-    for character in (_SPACE, "\0"):
-        if character in text:
+    for character in text:
+        if character in (_SPACE, "\0") or "\ud800" <= character <= "\udfff":
             raise DataError(
                 f"text {shorten(text)} holds {character!r} (U+{ord(character):04X}), which "
-                "sentencepiece keeps for itself; remove it"
+                "sentencepiece cannot take; remove it"
             )
