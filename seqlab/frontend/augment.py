@@ -19,12 +19,13 @@ from seqlab.errors import AudioError, SeqlabError
 from seqlab.frontend.hashing import uniform
 from seqlab.frontend.validation import check_choice, check_range
 from seqlab.lengths import check_lengths, zero_padding
+from seqlab.values import Described
 
 Waveform = TypeVar("Waveform", Tensor, NDArray[np.floating])
 FILLS = ("mean", "zero")
 
 
-class SpecAugment(nn.Module):
+class SpecAugment(Described, nn.Module):
     """Masks stretches of time and bands of features in training; passes features on otherwise.
 
     Use it in nearly every training; it costs little. Every utterance is masked by its own seed,

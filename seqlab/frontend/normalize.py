@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from seqlab.errors import ModelError, SeqlabError
 from seqlab.frontend.validation import check_positive_int, check_range
 from seqlab.lengths import check_lengths, valid_mask, zero_padding
+from seqlab.values import Described
 
 
-class Normalizer(nn.Module, abc.ABC):
+class Normalizer(Described, nn.Module, abc.ABC):
     """Features to features of the same shape; padding neither counts nor changes from zero."""
 
     needs_fit: ClassVar[bool] = False  # True: ``fit`` must see the training set first
@@ -242,5 +243,5 @@ class PCEN(Normalizer):
         # Without a bias, a root has no finite slope at zero.
         base = values + self.bias if self.bias else values.clamp_min(self.epsilon)
         lowest = self.bias if self.bias else 0.0
-        root: Tensor = base.pow(self.power)
-        return root - lowest**self.power
+        root: Tensor = torch.pow(base, self.power)
+        return root - float(lowest**self.power)
