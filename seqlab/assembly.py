@@ -28,6 +28,7 @@ from seqlab.text.tokenizers import Tokenizer
 
 PARTS = ("frontend", "normalizer", "spec_augment", "encoder", "head", "tokenizer")
 MAX_BUFFER_ELEMENTS = 2**26  # of tables a component computes for itself and does not store
+MAX_SIZE = 2**16  # of any integer argument, unless the stored weights hold more values
 _STRIDE_PROBE = 5040  # frames; a multiple of every stride up to 10, and of 12, 14, 15 and 16
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -100,8 +101,8 @@ def build_parts(stored: StoredModel, allow_modules: Sequence[str]) -> dict[str, 
             return None
         build = partial(components.build, specs[part], contract, where=part, **wired)
         build = partial(build, allow_modules=allow_modules)
-        if part in ("frontend", "tokenizer"):  # they make no weights, but may make tables
-            check_sizes(specs[part], part)
+        check_sizes(specs[part], part, stored)
+        if part in ("frontend", "tokenizer"):  # they store no weights to rehearse for
             return build()
         return build_checked(build, stored, f"{part}.", trusted=bool(allow_modules))
 
@@ -184,10 +185,11 @@ def build_checked(
     return build()
 
 
-def check_sizes(spec: Any, where: str) -> None:
-    """Raise ModelError if the integers of a spec describe a table too large for any real use.
+def check_sizes(spec: Any, where: str, stored: StoredModel) -> None:
+    """Raise ModelError if the integers of a spec are larger than the weights can explain.
 
-    For components that compute tables (windows, filter banks) and store no weights to compare.
+    No size exceeds the number of stored values. A front end stores none; its tables, at most as
+    large as the product of its two largest sizes, may not exceed ``MAX_BUFFER_ELEMENTS``.
     """
     arguments = spec.get("init_args") if isinstance(spec, Mapping) else None
     sizes = sorted(
@@ -195,7 +197,10 @@ def check_sizes(spec: Any, where: str) -> None:
         for name, value in (arguments.items() if isinstance(arguments, Mapping) else ())
         if isinstance(value, int) and "rate" not in str(name) and "seed" not in str(name)
     )
-    if sizes and sizes[-1] * (sizes[-2] if len(sizes) > 1 else 1) > MAX_BUFFER_ELEMENTS:
+    total = sum(math.prod(shape) for shape in stored.shapes.values())
+    if sizes and sizes[-1] > max(total, MAX_SIZE):
+        raise ModelError(f"{where}: the size {sizes[-1]} is larger than the whole model")
+    if where == "frontend" and math.prod(sizes[-2:]) > MAX_BUFFER_ELEMENTS:
         raise ModelError(
             f"{where}: the sizes {sizes[-2:]} ask for a table of more than {MAX_BUFFER_ELEMENTS} "
             "values; the configuration is damaged"

@@ -213,10 +213,11 @@ class SpeechModel(nn.Module):
                 name: None if part is None else components.describe(part, _WIRED)
                 for name, part in parts.items()
             }
+            facts = components.plain(self.facts, "facts")
         except RecipeError as error:
             raise ModelError(f"the model cannot be saved: {error}") from error
         config: dict[str, Any] = {"seqlab_version": seqlab.__version__, "task": self.task}
-        config |= {"facts": self.facts, "components": specs}
+        config |= {"facts": facts, "components": specs}
         saving.write_model_folder(Path(folder), config, self.state_dict(), self.tokenizer.state())
 
     @classmethod
@@ -236,10 +237,10 @@ class SpeechModel(nn.Module):
             with torch.random.fork_rng(devices=[]):
                 model = cls(**assembly.build_parts(stored, allow_modules))
             assembly.load_weights(model, stored)
-        except ModelError:
-            raise
         except SeqlabError as error:
-            raise ModelError(f"{Path(folder) / saving.CONFIG_NAME}: {error}") from error
+            if str(error).startswith(str(stored.folder)):
+                raise
+            raise ModelError(f"{stored.folder / saving.CONFIG_NAME}: {error}") from error
         return model.eval()
 
     def _label_hypothesis(self, log_probs: Tensor) -> Hypothesis:
