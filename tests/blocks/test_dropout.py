@@ -1,0 +1,61 @@
+"""Dropout: how many, how much, and when not."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from seqlab.blocks.dropout import Dropout
+from seqlab.errors import SeqlabError
+
+
+@pytest.mark.parametrize("p", [0.001, 0.1, 0.5, 0.9])
+def test_share_of_zeros_and_scale(p):
+    torch.manual_seed(0)
+    dropped = Dropout(p)(torch.ones(400, 501))
+    share = float((dropped == 0).float().mean())
+    assert abs(share - p) < 5 * (p * (1 - p) / dropped.numel()) ** 0.5 + 1 / 65536
+    torch.testing.assert_close(
+        dropped[dropped != 0].unique(), torch.tensor([1 / (1 - p)]), rtol=2e-4, atol=0
+    )
+
+
+def test_neighbours_are_independent():
+    torch.manual_seed(1)
+    kept = (Dropout(0.5)(torch.ones(400_000)) != 0).float() - 0.5
+    for lag in (1, 2, 3, 4):
+        assert abs(float((kept[lag:] * kept[:-lag]).mean()) * 4) < 0.01
+
+
+def test_gradient_passes_where_values_pass():
+    values = torch.ones(1000, requires_grad=True)
+    dropped = Dropout(0.3)(values)
+    dropped.sum().backward()
+    assert torch.equal(values.grad, dropped.detach())
+
+
+def test_evaluation_and_zero_change_nothing():
+    values = torch.randn(3, 4)
+    assert Dropout(0.5).eval()(values) is values
+    assert Dropout(0.0)(values) is values
+
+
+def test_seed_decides():
+    results = []
+    for seed in (3, 3, 4):
+        torch.manual_seed(seed)
+        results.append(Dropout(0.5)(torch.ones(99)))
+    assert torch.equal(results[0], results[1]) and not torch.equal(results[0], results[2])
+
+
+@pytest.mark.parametrize("shape", [(0,), (1,), (3,), (2, 0, 5), ()])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_shapes_and_types(shape, dtype):
+    dropped = Dropout(0.5)(torch.ones(shape, dtype=dtype))
+    assert dropped.shape == shape and dropped.dtype == dtype
+
+
+@pytest.mark.parametrize("p", [-0.1, 1.0, float("nan")])
+def test_bad_probability(p):
+    with pytest.raises(SeqlabError, match="dropout"):
+        Dropout(p)
