@@ -20,7 +20,7 @@ ONE = torch.ones(6, dtype=torch.int64)
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
 def test_equals_cross_entropy(smoothing, weights):
     head = ClassifierHead(3, 4, label_smoothing=smoothing, class_weights=weights)
-    losses = head.loss(ENCODED, LENGTHS, LABELS[:, None], ONE)
+    losses = head.loss(ENCODED, LENGTHS, LABELS[:, None], ONE).detach()
     pooled = torch.stack([e[:n].mean(0) for e, n in zip(ENCODED, LENGTHS, strict=True)])
     logits = pooled @ head.linear.weight.T + head.linear.bias
     scale = 1.0 if weights is None else sum(WEIGHTS) / 4
@@ -36,9 +36,9 @@ def test_equals_cross_entropy(smoothing, weights):
 
 def test_formula_of_smoothing_and_weights():
     head = ClassifierHead(3, 4, label_smoothing=0.2, class_weights=WEIGHTS)
-    log_probs = head(ENCODED, LENGTHS)
+    log_probs = head(ENCODED, LENGTHS).detach()
     weights = [w / 2.0 for w in WEIGHTS]  # their mean is 2
-    losses = head.loss(ENCODED, LENGTHS, LABELS[:, None], ONE)
+    losses = head.loss(ENCODED, LENGTHS, LABELS[:, None], ONE).detach()
     for index, label in enumerate(LABELS.tolist()):
         target = [0.05 + 0.8 * (c == label) for c in range(4)]
         expected = -sum(target[c] * weights[c] * float(log_probs[index, c]) for c in range(4))
