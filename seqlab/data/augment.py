@@ -20,7 +20,7 @@ CACHE_BYTES = 256 * 2**20  # of decoded noises and impulse responses, in each pr
 
 
 class WaveformAugmenter:
-    """Speed, reverberation, noise, level and shift, in this order.
+    """Speed, room, channel, noise, level and place in time, in this order.
 
     The number of draws for one utterance does not depend on their outcome, so that changing one
     setting leaves the random numbers of the others as they were.
@@ -43,10 +43,10 @@ class WaveformAugmenter:
 
     def __call__(self, waveform: Tensor, rng: np.random.Generator) -> Tensor:
         """The waveform (N,) changed; (N',) where its speed changes."""
-        from seqlab.frontend import augment
+        from seqlab.frontend import augment, channel
 
         config = self.config
-        draw = [float(value) for value in rng.random(9)]
+        draw = [float(value) for value in rng.random(14)]
         if config.speeds:
             factor = _pick(config.speeds, draw[0])
             if factor != 1.0:
@@ -54,16 +54,27 @@ class WaveformAugmenter:
         if self.responses and draw[1] < config.reverberation_probability:
             response = self._load(_pick(self.responses, draw[2]))
             waveform = augment.reverberate(waveform, response)
+        if config.spectral_tilt > 0:
+            tilt = _between((-config.spectral_tilt, config.spectral_tilt), draw[9])
+            waveform = channel.tilt_spectrum(waveform, tilt)
         if self.noises and draw[3] < config.noise_probability:
             noise = self._load(_pick(self.noises, draw[4]))
             noise = _section(noise, len(waveform), draw[5])
             snr_db = _between(config.noise_snr_db, draw[6])
+            waveform = augment.add_noise(waveform, noise, snr_db)
+        if config.colored_noise_snr_db is not None:
+            noise = channel.colored_noise(len(waveform), 2 * draw[10], rng)
+            snr_db = _between(config.colored_noise_snr_db, draw[11])
             waveform = augment.add_noise(waveform, noise, snr_db)
         if config.gain_db is not None:
             waveform = augment.change_gain(waveform, _between(config.gain_db, draw[7]))
         if config.time_shift_s > 0:
             shift_s = _between((-config.time_shift_s, config.time_shift_s), draw[8])
             waveform = augment.shift_time(waveform, round(shift_s * self.sample_rate))
+        if config.edges_s > 0:
+            most = config.edges_s * self.sample_rate
+            before, after = (round(_between((-most, most), value)) for value in draw[12:])
+            waveform = channel.move_edges(waveform, before, after)
         return waveform
 
     def _load(self, recording: Utterance) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from seqlab.data.manifest import Utterance, read_manifest
+from seqlab.data.manifest import Utterance, check_ids, read_manifest
 from seqlab.errors import DataError
 
 Split = Literal["train", "dev", "test"]
@@ -29,6 +29,12 @@ class AugmentConfig:
         gain_db: range (low, high) of a level change in dB, or None.
         time_shift_s: largest shift to either side in seconds, filled with silence; the length
             stays. For keywords cut to a fixed length.
+        colored_noise_snr_db: range (low, high) in dB of generated noise, from white to brown, that
+            every utterance gets; None: no such noise. Needs no recordings.
+        spectral_tilt: largest coefficient, to either side, of a first-order filter that stands
+            for other microphones; 0 to 0.9.
+        edges_s: largest move of either end in seconds, outwards (silence) or inwards (cut, at
+            most a quarter of the utterance). For keywords of any length.
     """
 
     speeds: list[float] = field(default_factory=list)
@@ -39,6 +45,9 @@ class AugmentConfig:
     reverberation_probability: float = 0.3
     gain_db: tuple[float, float] | None = None
     time_shift_s: float = 0.0
+    colored_noise_snr_db: tuple[float, float] | None = None
+    spectral_tilt: float = 0.0
+    edges_s: float = 0.0
 
     def __post_init__(self) -> None:
         for factor in self.speeds:
@@ -47,12 +56,15 @@ class AugmentConfig:
         for name in ("noise_probability", "reverberation_probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise DataError(f"{name}={getattr(self, name)} must be within 0 and 1")
-        for name in ("noise_snr_db", "gain_db"):
+        for name in ("noise_snr_db", "gain_db", "colored_noise_snr_db"):
             interval = getattr(self, name)
             if interval is not None and (len(interval) != 2 or not interval[0] <= interval[1]):
                 raise DataError(f"{name}={interval} must be a low and a high value, low <= high")
-        if not self.time_shift_s >= 0:
-            raise DataError(f"time_shift_s={self.time_shift_s} must be 0 or more seconds")
+        for name in ("time_shift_s", "edges_s"):
+            if not getattr(self, name) >= 0:
+                raise DataError(f"{name}={getattr(self, name)} must be 0 or more seconds")
+        if not 0 <= self.spectral_tilt <= 0.9:
+            raise DataError(f"spectral_tilt={self.spectral_tilt} must be within 0 and 0.9")
 
 
 @dataclass(frozen=True)
@@ -153,7 +165,7 @@ def load_split(config: DataConfig, split: Split) -> list[Utterance]:
             f"data.{split}: no utterance of {', '.join(names)} is left after hold_out_speakers "
             "and the duration limits; loosen them"
         )
-    _check_unique(chosen, names, split)
+    check_ids(chosen, f"data.{split} ({', '.join(names)})")
     return chosen
 
 
@@ -167,9 +179,3 @@ def _apply_hold_out(
             f"{len(unknown) - 1} more); drop hold_out_speakers or name every speaker"
         )
     return [u for u in utterances if (u.speaker in held_out) == (split == "test")]
-
-
-def _check_unique(utterances: list[Utterance], names: list[str], split: Split) -> None:
-    from seqlab.data.manifest import check_ids
-
-    check_ids(utterances, f"data.{split} ({', '.join(names)})")
