@@ -16,7 +16,7 @@ from seqlab.audio import load_audio, resample
 from seqlab.data.augment import WaveformAugmenter
 from seqlab.data.cache import AudioCache
 from seqlab.data.config import AugmentConfig
-from seqlab.data.manifest import Utterance
+from seqlab.data.manifest import Utterance, check_ids
 from seqlab.errors import DataError
 from seqlab.lengths import pad_stack
 
@@ -145,11 +145,8 @@ class SpeechDataset:
         self.augmenter = WaveformAugmenter(augment, sample_rate, root) if augment else None
         self.cache = AudioCache(cache_mb * 2**20 if cache else 0)
         self._by_file: dict[str, list[Utterance]] = defaultdict(list)
-        ids = set()
+        check_ids(self.utterances, "the data set")
         for utterance in self.utterances:
-            if utterance.id in ids:
-                raise DataError(f"the utterance id {utterance.id!r} occurs twice; rename one")
-            ids.add(utterance.id)
             self._by_file[utterance.path].append(utterance)
 
     @property
@@ -181,8 +178,13 @@ class SpeechDataset:
         )
 
     def batch(self, keys: Sequence[tuple[int, int]]) -> Batch:
-        """The examples ``(epoch, index)`` as one batch."""
-        return collate([self[key] for key in keys])
+        """The examples ``(epoch, index)`` as one batch, the same on any number of threads."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # sums over a waveform differ in the last bit otherwise
+        try:
+            return collate([self[key] for key in keys])
+        finally:
+            torch.set_num_threads(threads)
 
     def encode(self, utterance: Utterance) -> list[int]:
         """Target tokens of an utterance.

@@ -6,7 +6,7 @@ import math
 import os
 from pathlib import Path
 
-from seqlab.data.manifest import Utterance, check_ids, cut, from_file
+from seqlab.data.utterance import Utterance, check_ids, cut, from_file
 from seqlab.errors import AudioError, DataError
 
 NEEDED = ("path",)
