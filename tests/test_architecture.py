@@ -44,7 +44,7 @@ LEVELS = {
     "model": 3,
     "training": 4,
     "inference": 4,
-    "recipe_file": 4,
+    "recipe_file": 1,
     "recipe_schema": 4,
     "recipe": 5,
     "cli": 6,
