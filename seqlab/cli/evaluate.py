@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqlab.cli.terminal import Progress, print_json, print_table
 from seqlab.cli.train import add_allow_module
+from seqlab.errors import DataError
 
 if TYPE_CHECKING:
     from seqlab.training.validate import Evaluation
@@ -91,7 +92,11 @@ def run(args: argparse.Namespace) -> int:
     from seqlab.data.manifest import read_manifest
     from seqlab.training.validate import evaluate
 
+    if args.batch_size < 1:
+        raise DataError(f"--batch-size {args.batch_size} must be at least 1")
     utterances = read_manifest(args.manifest)
+    if not utterances:
+        raise DataError(f"{args.manifest} has 0 utterances, must have at least 1")
     model = load_model(args.model, args.allow_module)
     warn_if_synthetic(model)
     with Progress(len(utterances), "evaluating") as progress:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import typing
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -72,10 +73,22 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def make_frontend(kind: str, preset: str, settings: dict[str, Any]) -> Frontend:
-    """The front end that ``--kind``, ``--preset`` and ``--set`` name."""
-    import seqlab
+    """The front end that ``--kind``, ``--preset`` and ``--set`` name.
 
-    frontend: Frontend = getattr(seqlab, KINDS[kind]).from_preset(preset, **settings)
+    Raises:
+        RecipeError: a setting has the wrong type.
+        SeqlabError: there is no such setting, or its value is out of range.
+    """
+    import seqlab
+    from seqlab.values import check_value
+
+    frontend_class = getattr(seqlab, KINDS[kind])
+    types = typing.get_type_hints(frontend_class.__init__)
+    checked = {
+        name: check_value(value, types.get(name, Any), f"--set {name}")
+        for name, value in settings.items()
+    }
+    frontend: Frontend = frontend_class.from_preset(preset, **checked)
     return frontend
 
 

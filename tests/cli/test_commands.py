@@ -1,0 +1,305 @@
+"""Each subcommand as a user calls it: what it prints, writes and returns."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import seqlab
+from seqlab.cli import locate
+from seqlab.cli.main import COMMANDS
+from tests.cli.conftest import Call, Trained
+
+pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning")
+
+
+def test_no_arguments_print_help_and_fail(call: Call) -> None:
+    outcome = call()
+    assert outcome.code == 2
+    assert all(name in outcome.out for name in COMMANDS)
+
+
+def test_version(call: Call) -> None:
+    assert call("--version").out == f"seqlab {seqlab.__version__}\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_each_command(call: Call, name: str) -> None:
+    outcome = call(name, "--help")
+    assert outcome.code == 0
+    assert outcome.out.startswith(f"usage: seqlab {name}")
+
+
+def test_training_leaves_one_folder(keywords: Trained) -> None:
+    assert keywords.code == 0
+    names = {path.name for path in keywords.run.iterdir()}
+    assert names >= {
+        "recipe.yaml",
+        "metrics.csv",
+        "metrics.jsonl",
+        "tensorboard",
+        "checkpoints",
+        "model",
+        "evaluation.json",
+        "run.json",
+        "report.html",
+    }
+
+
+def test_report_names_the_command_that_reproduces_it(keywords: Trained) -> None:
+    page = (keywords.run / "report.html").read_text(encoding="utf-8")
+    assert f"seqlab train {keywords.recipe} -o {keywords.run} --seed 3" in page
+    assert "Synthetic speech" in page
+
+
+def test_training_prints_plain_lines_when_piped(
+    call: Call, keywords: Trained, tmp_path: Path
+) -> None:
+    outcome = call("train", keywords.recipe, "-o", tmp_path / "run", "--training.epochs", 1)
+    assert outcome.code == 0
+    assert re.search(r"^epoch 1/1  loss \d\.\d{3}", outcome.err, re.M)
+    assert "\x1b" not in outcome.out + outcome.err
+    assert "synthetic speech" in outcome.err
+    assert re.search(r"^test\s+7\s+accuracy\s+\d+\.\d %", outcome.out, re.M)
+
+
+def test_training_twice_into_one_folder_is_refused(call: Call, keywords: Trained) -> None:
+    outcome = call("train", keywords.recipe, "-o", keywords.run)
+    assert outcome.code == 2
+    assert len(outcome.lines) == 1
+
+
+def test_print_config_shows_overrides_wherever_they_stand(call: Call, keywords: Trained) -> None:
+    outcome = call("train", "--seed", 11, keywords.recipe, "--print_config", "--optimizer.lr=0.125")
+    assert outcome.code == 0
+    assert "seed: 11\n" in outcome.out
+    assert "lr: 0.125\n" in outcome.out
+
+
+def test_train_as_json(call: Call, speech: Trained, tmp_path: Path) -> None:
+    outcome = call("train", speech.recipe, "-o", tmp_path, "--training.max_steps=1", "--json")
+    assert set(json.loads(outcome.out)["figures"]) == {"dev", "test"}
+
+
+def test_check_explains(call: Call, speech: Trained) -> None:
+    outcome = call("check", speech.recipe)
+    assert outcome.code == 0
+    assert "SeparableConvEncoder" in outcome.out
+    assert re.search(r"train\s+22 utterances", outcome.out)
+    facts = json.loads(call("check", speech.recipe, "--json").out)["recipe"]
+    assert facts["task"] == "ctc"
+    assert facts["parameters"] > 0
+
+
+def test_check_of_a_recipe_whose_corpus_is_missing(call: Call, speech: Trained) -> None:
+    outcome = call("check", speech.recipe, "--data.root", "/nowhere")
+    assert outcome.code == 0
+    assert "/nowhere/train.jsonl.gz is not there" in outcome.out
+
+
+def test_evaluate_prints_figure_interval_and_speakers(call: Call, speech: Trained) -> None:
+    outcome = call("evaluate", speech.run, speech.corpus / "test.jsonl.gz")
+    assert outcome.code == 0
+    assert re.search(r"word error rate +\d+\.\d % +\d+\.\d to \d+\.\d %", outcome.out)
+    assert re.search(r"^s1 +\d+ +\d+\.\d %$", outcome.out, re.M)
+
+
+def test_evaluate_as_json_and_into_a_folder(call: Call, keywords: Trained, tmp_path: Path) -> None:
+    manifest = keywords.corpus / "test.jsonl.gz"
+    outcome = call("evaluate", keywords.run / "model", manifest, "--json", "-o", tmp_path)
+    content = json.loads(outcome.out)
+    assert content["metric"] == "accuracy"
+    assert [row["speaker"] for row in content["speakers"]]
+    assert len(content["records"]) == 7
+    assert "tones" not in (tmp_path / "report.html").read_text(encoding="utf-8")[:200]
+    low, high = content["confidence_interval"]
+    assert 0 <= low <= content["value"] <= high <= 1
+
+
+def test_evaluation_equals_the_one_after_training(call: Call, keywords: Trained) -> None:
+    stored = json.loads((keywords.run / "evaluation.json").read_text(encoding="utf-8"))
+    outcome = call("evaluate", keywords.run, keywords.corpus / "test.jsonl.gz", "--json")
+    assert json.loads(outcome.out)["figures"] == stored["test"]["figures"]
+
+
+def test_transcribe(call: Call, speech: Trained) -> None:
+    wavs = sorted(map(str, speech.corpus.glob("test0[0-2].wav")))
+    outcome = call("transcribe", speech.run, *wavs)
+    assert outcome.code == 0
+    assert [line.split("\t")[0] for line in outcome.out.splitlines()] == wavs
+    answers = json.loads(call("transcribe", speech.run, *wavs, "--json").out)
+    assert [f"{a['file']}\t{a['text']}" for a in answers] == outcome.out.splitlines()
+    for answer in answers:
+        assert [word["word"] for word in answer["words"]] == answer["text"].split()
+    rows = call("transcribe", speech.run, *wavs, "--times").out.splitlines()
+    assert len(rows) == sum(len(answer["words"]) for answer in answers)
+
+
+def test_classify_top(call: Call, keywords: Trained) -> None:
+    outcome = call("classify", keywords.run, keywords.wav, "--top", 3, "--json")
+    labels = json.loads(outcome.out)[0]["labels"]
+    assert {entry["label"] for entry in labels} == {"a", "b", "c"}
+    probabilities = [entry["probability"] for entry in labels]
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert sum(probabilities) == pytest.approx(1, abs=1e-5)
+    assert "synthetic" in outcome.err
+    assert "probability" in call("classify", keywords.run, keywords.wav).out
+
+
+def test_one_bad_file_does_not_stop_the_others(
+    call: Call, keywords: Trained, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.wav"
+    bad.write_bytes(b"not audio")
+    outcome = call("classify", keywords.run, bad, keywords.wav, tmp_path / "missing.wav", "--json")
+    assert outcome.code == 2
+    assert [answer["file"] for answer in json.loads(outcome.out)] == [keywords.wav]
+    assert [line.startswith("seqlab: error: ") for line in outcome.lines[1:]] == [True] * 3
+
+
+@pytest.mark.parametrize("kind", ["logmel", "mfcc", "spectrogram"])
+def test_features_equal_the_library(call: Call, speech: Trained, tmp_path: Path, kind: str) -> None:
+    settings = ["--set", "sample_rate=8000"]
+    outcome = call("features", speech.wav, "--kind", kind, "-o", tmp_path, *settings, "--json")
+    assert outcome.code == 0
+    written = json.loads(outcome.out)[0]["written"]
+    waveform, sample_rate = seqlab.load_audio(speech.wav)
+    names = {"logmel": seqlab.LogMel, "mfcc": seqlab.MFCC, "spectrogram": seqlab.Spectrogram}
+    frontend = names[kind].from_preset("kaldi", sample_rate=8000)
+    expected = frontend.extract(waveform, sample_rate)
+    np.testing.assert_array_equal(np.load(written), expected.numpy())
+
+
+def test_features_as_npz_with_picture(call: Call, speech: Trained, tmp_path: Path) -> None:
+    outcome = call(
+        "features", speech.wav, "-o", tmp_path, "--resample", "--format", "npz", "--plot"
+    )
+    assert outcome.code == 0
+    stem = Path(speech.wav).stem
+    with np.load(tmp_path / f"{stem}.npz") as arrays:
+        assert arrays["features"].shape[1] == 80
+        assert int(arrays["sample_rate"]) == 16000
+    assert (tmp_path / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_features_of_equal_names_keep_their_folders(
+    call: Call, speech: Trained, tmp_path: Path
+) -> None:
+    files = []
+    for folder in ("x", "y"):
+        (tmp_path / folder).mkdir()
+        files.append(tmp_path / folder / "a.wav")
+        files[-1].write_bytes(Path(speech.wav).read_bytes())
+    out = tmp_path / "out"
+    assert call("features", *files, "-o", out, "--resample").code == 0
+    assert {str(p.relative_to(out)) for p in out.rglob("*.npy")} == {"x/a.npy", "y/a.npy"}
+    outcome = call("features", files[0], files[0], "-o", out, "--resample")
+    assert outcome.code == 2
+
+
+def test_prepare_prints_a_table(call: Call, keywords: Trained, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for index, wav in enumerate(sorted(keywords.corpus.glob("train*.wav"))[:9]):
+        folder = source / "abc"[index % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / wav.name).write_bytes(wav.read_bytes())
+    arguments = ("prepare", "folder", source, tmp_path / "out")
+    outcome = call(*arguments, "--test-fraction", "0.34", "--dev_fraction=0.34")
+    assert outcome.code == 0
+    assert re.search(r"^train +\d+ ", outcome.out, re.M)
+    summary = json.loads(call(*arguments, "--json").out)
+    assert summary["corpus"] == "folder"
+
+
+def test_prepare_about(call: Call) -> None:
+    outcome = call("prepare", "fsdd", "--about")
+    assert outcome.code == 0
+    assert "dev_takes" in outcome.out
+
+
+def test_shipped_recipes_are_found_from_anywhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    from seqlab.cli.demo import RECIPE
+
+    assert locate.find_recipe(RECIPE).is_file()
+
+
+def test_recipes_of_an_installed_package_are_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    package = tmp_path / "site" / "seqlab"
+    recipe = package / "_recipes" / "kws" / "x.yaml"
+    recipe.parent.mkdir(parents=True)
+    recipe.write_text("seed: 1\n")
+    monkeypatch.setattr(locate, "__file__", str(package / "cli" / "locate.py"))
+    assert locate.find_recipe("recipes/kws/x.yaml") == recipe
+    with pytest.raises(seqlab.SeqlabError, match=r"kws/x\.yaml"):
+        locate.find_recipe("recipes/kws/y.yaml")
+    with pytest.raises(seqlab.SeqlabError, match="does not exist"):
+        locate.find_recipe("recipes/../../../cli/main.py")
+
+
+def test_interrupted_commands_exit_with_130(
+    call: Call, monkeypatch: pytest.MonkeyPatch, speech: Trained
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("seqlab.cli.locate.load_model", interrupt)
+    outcome = call("transcribe", speech.run, speech.wav)
+    assert outcome.code == 130
+    assert outcome.lines == ["seqlab: error: stopped by Ctrl-C"]
+
+
+def test_reader_of_a_pipe_may_leave(speech: Trained) -> None:
+    command = f"{sys.executable} -m seqlab.cli.main --help | true"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False
+    )
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_resume_through_the_command_line_gives_the_same_weights(
+    speech: Trained, tmp_path: Path
+) -> None:
+    """Stopped by SIGINT in mid-training, then resumed: equal to the uninterrupted run."""
+    import signal
+
+    command = [sys.executable, "-m", "seqlab.cli.main", "train", str(speech.recipe)]
+    command += ["--seed", "3", "--training.epochs", "20", "-o"]
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    subprocess.run([*command, str(whole)], check=True, capture_output=True, env=env)
+    with subprocess.Popen(
+        [*command, str(stopped)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env=env,
+    ) as process:
+        assert process.stderr is not None
+        while not process.stderr.readline().startswith("epoch 2/"):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert rest.splitlines()[-1].startswith("seqlab: error: ")
+    assert "Traceback" not in rest
+    subprocess.run([*command, str(stopped), "--resume"], check=True, capture_output=True, env=env)
+    states = [
+        torch.load(folder / "checkpoints" / "last.pt", weights_only=True)["model"]
+        for folder in (whole, stopped)
+    ]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
