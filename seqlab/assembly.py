@@ -25,6 +25,7 @@ from seqlab.frontend.augment import SpecAugment
 from seqlab.frontend.normalize import Normalizer
 from seqlab.saving import CONFIG_NAME, WEIGHTS_NAME, StoredModel
 from seqlab.text.tokenizers import Tokenizer
+from seqlab.values import shown
 
 PARTS = ("frontend", "normalizer", "spec_augment", "encoder", "head", "tokenizer")
 MAX_BUFFER_ELEMENTS = 2**26  # of tables a component computes for itself and does not store
@@ -94,7 +95,7 @@ def build_parts(stored: StoredModel, allow_modules: Sequence[str]) -> dict[str, 
     specs = components.check_keys(stored.config.get("components"), PARTS, "components")
     facts = stored.config.get("facts", {})
     if not isinstance(facts, dict):
-        raise ModelError(f"facts is {facts!r}, must be a mapping")
+        raise ModelError(f"facts is {shown(facts)}, must be a mapping")
 
     def make(part: str, contract: type[Any], **wired: Any) -> Any:
         if specs[part] is None and part in ("normalizer", "spec_augment"):

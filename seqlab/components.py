@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from seqlab.errors import RecipeError, SeqlabError
-from seqlab.values import Described, check_value, did_you_mean
+from seqlab.values import Described, check_value, did_you_mean, shown
 
 Component = TypeVar("Component")
 
@@ -37,17 +37,19 @@ def check_class_path(class_path: object, allow_modules: Sequence[str] = ()) -> s
     """
     if not isinstance(class_path, str):
         raise RecipeError(
-            f"class_path is {class_path!r}, must be text such as 'seqlab.module.Name'"
+            f"class_path is {shown(class_path)}, must be text such as 'seqlab.module.Name'"
         )
     parts = class_path.split(".")
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
-        raise RecipeError(f"class_path {class_path!r} must be a dotted path: seqlab.module.Name")
+        raise RecipeError(
+            f"class_path {shown(class_path)} must be a dotted path: seqlab.module.Name"
+        )
     if parts[0] == "seqlab" and not any(part.startswith("_") for part in parts):
         return class_path
     if any(class_path.startswith(f"{module}.") for module in allow_modules):
         return class_path
     raise RecipeError(
-        f"class_path {class_path!r} is not a seqlab class; it is refused unless its module "
+        f"class_path {shown(class_path)} is not a seqlab class; it is refused unless its module "
         "is named in allow_modules"
     )
 
@@ -110,7 +112,9 @@ def available(contract: type, near: str = "seqlab") -> list[str]:
 def check_spec(spec: object, where: str) -> tuple[object, dict[str, Any]]:
     """Split a spec ``{class_path, init_args}`` into its two parts; anything else is an error."""
     if not isinstance(spec, Mapping):
-        raise RecipeError(f"{where} is {spec!r}, must be a mapping with class_path and init_args")
+        raise RecipeError(
+            f"{where} is {shown(spec)}, must be a mapping with class_path and init_args"
+        )
     for key in spec:
         if key not in ("class_path", "init_args"):
             hint = did_you_mean(str(key), ["class_path", "init_args"])
@@ -121,14 +125,14 @@ def check_spec(spec: object, where: str) -> tuple[object, dict[str, Any]]:
         raise RecipeError(f"{where} names no class; add class_path: seqlab....")
     arguments = spec.get("init_args") or {}
     if not isinstance(arguments, Mapping):
-        raise RecipeError(f"{where}.init_args is {arguments!r}, must be a mapping")
+        raise RecipeError(f"{where}.init_args is {shown(arguments)}, must be a mapping")
     return spec["class_path"], dict(arguments)
 
 
 def check_keys(section: object, known: Sequence[str], where: str) -> dict[str, Any]:
     """Return the mapping ``section`` with every known key, None where absent; refuse others."""
     if not isinstance(section, Mapping):
-        raise RecipeError(f"{where} is {section!r}, must be a mapping")
+        raise RecipeError(f"{where} is {shown(section)}, must be a mapping")
     for key in section:
         if key not in known:
             place = f"{where}: " if where else ""
@@ -258,7 +262,7 @@ def plain(value: Any, where: str = "value") -> Any:
         return [plain(item, where) for item in value]
     if isinstance(value, Mapping):
         return {str(key): plain(item, where) for key, item in value.items()}
-    raise RecipeError(f"{where}: {value!r} is not plain data (numbers, text, lists, mappings)")
+    raise RecipeError(f"{where}: {shown(value)} is not plain data (numbers, text, lists, mappings)")
 
 
 def _article(contract: type) -> str:

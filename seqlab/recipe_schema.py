@@ -15,6 +15,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from seqlab import components
 from seqlab.errors import RecipeError, SeqlabError
 from seqlab.recipe_file import Override, parse_yaml, settle
+from seqlab.values import shown
 
 
 def check_component(
@@ -57,7 +58,7 @@ def check_settings(cls: type[Any], raw: Any, where: str) -> Any:
     """
     raw = _opened(raw)
     if not isinstance(raw, Mapping):
-        raise RecipeError(f"{where} is {raw!r}, must be a mapping")
+        raise RecipeError(f"{where} is {shown(raw)}, must be a mapping")
     checked = components.check_arguments(cls, _settle_all(cls, raw, where), where=where)
     try:
         return cls(**checked)

@@ -46,6 +46,16 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(names)}" if names else ""
 
 
+def shown(value: object) -> str:
+    """The value as a message quotes it: on one line, long ones cut.
+
+    >>> shown(list(range(100)))
+    '[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16...'
+    """
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
 def check_value(value: Any, expected: Any, where: str) -> Any:
     """Return ``value`` if it fits the annotation ``expected``; lists become tuples on demand.
 
@@ -57,7 +67,7 @@ def check_value(value: Any, expected: Any, where: str) -> Any:
     """
     fits, converted = _convert(value, expected)
     if not fits:
-        raise RecipeError(f"{where} is {value!r}, must be {_type_name(expected)}")
+        raise RecipeError(f"{where} is {shown(value)}, must be {_type_name(expected)}")
     return converted
 
 
