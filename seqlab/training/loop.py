@@ -8,6 +8,7 @@ import itertools
 import json
 import math
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +32,7 @@ from seqlab.training.checkpoint import (
     save_checkpoint,
 )
 from seqlab.training.config import TrainingConfig
-from seqlab.training.interrupt import StopRequest, TrainingInterrupted, stop_on_signals
+from seqlab.training.interrupt import TrainingInterrupted, stop_on_signals
 from seqlab.training.observer import Observer, Progress, SilentObserver
 from seqlab.training.optim import OptimizerConfig, build_optimizer
 from seqlab.training.schedule import ScheduleConfig, learning_rate_factor
@@ -92,6 +93,7 @@ def train(
     *,
     resume: bool = False,
     observer: Observer | None = None,
+    accelerator: Accelerator | None = None,
 ) -> TrainingResult:
     """Train a model and leave it with the resulting weights.
 
@@ -107,6 +109,7 @@ def train(
         folder: The run folder; checkpoints and metrics are written into it.
         resume: Go on from ``folder/checkpoints/last.pt``.
         observer: Is told about the progress, on the main process only.
+        accelerator: From `make_accelerator`; None makes one.
 
     Raises:
         TrainingError: The folder holds another training, or a loss is not finite.
@@ -114,8 +117,11 @@ def train(
         RecipeError: The settings do not fit the machine.
         TrainingInterrupted: Stopped by Ctrl-C or SIGTERM, after saving a checkpoint.
     """
-    with stop_on_signals() as stop:
-        run = _begin(model, train_set, dev_set, settings, folder, resume, observer, stop)
+    with stop_on_signals() as stop, warnings.catch_warnings():
+        # Of kernels whose memory layout differs from that of the exchanged gradients; harmless.
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view")
+        accelerator = accelerator or make_accelerator(settings.training)
+        run = _begin(model, train_set, dev_set, settings, folder, resume, observer, accelerator)
         try:
             while not run.finished:
                 run.module.train()
@@ -351,7 +357,7 @@ def _begin(
     folder: Path,
     resume: bool,
     observer: Observer | None,
-    stop: StopRequest,
+    accelerator: Accelerator,
 ) -> _Run:
     """Check the folder, fit the normalizer, and bring everything to where training goes on."""
     check_folder(folder, resume)
@@ -360,7 +366,6 @@ def _begin(
             "training.result=best needs a dev set, there is none; name one in data.dev, or "
             "take last or averaged"
         )
-    accelerator = make_accelerator(settings.training)
     state, content = TrainingState(), None
     mark = data_fingerprint(train_set, model)
     if resume:
@@ -412,17 +417,18 @@ def _begin(
 
 
 def make_accelerator(config: TrainingConfig) -> Accelerator:
-    """The accelerator of a training; forgets the precision of an earlier one in this process.
+    """The accelerator of a training; forgets the settings of an earlier one in this process.
 
     Raises:
         RecipeError: fp16 without a GPU.
     """
-    if config.precision == "fp16" and (config.device == "cpu" or not torch.cuda.is_available()):
+    on_cpu = config.device == "cpu" or not torch.cuda.is_available()
+    if config.precision == "fp16" and on_cpu:
         raise RecipeError(
             "training.precision=fp16 needs a GPU, there is none to use; take bf16 or no"
         )
-    AcceleratorState._reset_state()
-    return Accelerator(mixed_precision=config.precision, cpu=config.device == "cpu")
+    AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
+    return Accelerator(mixed_precision=config.precision, cpu=on_cpu)
 
 
 def check_folder(folder: Path, resume: bool) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
-from accelerate import PartialState
 
 import seqlab
 from seqlab.data.batch import SpeechDataset
@@ -19,7 +18,13 @@ from seqlab.data.config import DataConfig, load_split
 from seqlab.data.manifest import Utterance
 from seqlab.errors import DataError
 from seqlab.training.config import TrainingConfig
-from seqlab.training.loop import LoopSettings, TrainingResult, check_folder, train
+from seqlab.training.loop import (
+    LoopSettings,
+    TrainingResult,
+    check_folder,
+    make_accelerator,
+    train,
+)
 from seqlab.training.observer import Observer, SilentObserver
 from seqlab.training.optim import OptimizerConfig
 from seqlab.training.preflight import check_targets, drop_too_short, listed
@@ -118,7 +123,8 @@ def run_training(
     model = build_model(tokenizer)
     speed = max([1.0, *recipe.data.augment.speeds])
     chosen, dropped = drop_too_short(splits["train"], model, speed, recipe.training.skip_too_short)
-    main = PartialState().is_main_process
+    accelerator = make_accelerator(recipe.training)
+    main = accelerator.is_main_process
     if dropped and main:
         observer.noted(
             f"{len(dropped)} utterances too short for their targets dropped: {listed(dropped)}"
@@ -146,7 +152,16 @@ def run_training(
         seed=recipe.seed,
         recipe=recipe.as_dict(),
     )
-    result = train(model, train_set, dev_set, settings, folder, resume=resume, observer=observer)
+    result = train(
+        model,
+        train_set,
+        dev_set,
+        settings,
+        folder,
+        resume=resume,
+        observer=observer,
+        accelerator=accelerator,
+    )
     if main:
         model.save(folder / "model")
     evaluations = {
@@ -157,9 +172,11 @@ def run_training(
     if main:
         content = {name: evaluation.to_dict() for name, evaluation in evaluations.items()}
         _write(folder / "evaluation.json", json.dumps(content, indent=1, ensure_ascii=False))
-        facts = _facts(result, model, command, len(chosen))
+        facts = _facts(result, model, command)
+        facts |= {"training_utterances": len(chosen), "processes": accelerator.num_processes}
         _write(folder / "run.json", json.dumps(facts, indent=1))
         write_report(folder)
+    accelerator.end_training()
     return RunResult(folder, result, evaluations)
 
 
@@ -167,9 +184,7 @@ def _load(data: DataConfig, split: Any) -> list[Utterance]:
     return load_split(data, split) if getattr(data, split) else []
 
 
-def _facts(
-    result: TrainingResult, model: SpeechModel, command: Sequence[str], utterances: int
-) -> dict[str, Any]:
+def _facts(result: TrainingResult, model: SpeechModel, command: Sequence[str]) -> dict[str, Any]:
     return {
         "command": list(command),
         "seconds": result.elapsed_s,
@@ -177,8 +192,6 @@ def _facts(
         "result": result.result,
         "result_epoch": result.epoch,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "training_utterances": utterances,
-        "processes": PartialState().num_processes,
         "threads": torch.get_num_threads(),
         "device": str(next(model.parameters()).device),
         "machine": {

@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import PartialState
-from accelerate.utils import gather_object
+from torch import distributed
 
 from seqlab.data.batch import Batch, SpeechDataset
 from seqlab.data.loader import make_loader
@@ -18,10 +17,13 @@ from seqlab.data.sampling import BucketBatchSampler
 from seqlab.errors import DataError
 from seqlab.intervals import bootstrap_interval, wilson_interval
 from seqlab.metrics import error_rate
+from seqlab.recordings import evaluating
 from seqlab.training.preflight import check_targets
 
 if TYPE_CHECKING:
     from seqlab.model import SpeechModel
+
+Answer = tuple[str, str, float, float]  # id, hypothesis, confidence, loss
 
 
 @dataclass(frozen=True)
@@ -165,36 +167,59 @@ def evaluate(
     found = list(dataset.utterances)
     if not found:
         raise DataError("0 utterances cannot be evaluated; name a manifest that has some")
-    process = PartialState()
-    processes = min(process.num_processes, len(found))
-    answers: list[tuple[str, str, float, float]] = []
-    if process.process_index < processes:
-        sampler = BucketBatchSampler(
-            [u.duration_s for u in found],
-            batch_size=max(batch_size, processes),
-            shuffle=False,
-            rank=process.process_index,
-            world_size=processes,
-        )
-        training = model.training
-        model.eval()
-        device = next(model.parameters()).device
-        done = 0
-        with torch.inference_mode():
-            for batch in make_loader(dataset, sampler, num_workers):
-                answers += _answers(model, batch.to(device))
-                done = min(done + len(batch.ids) * processes, len(found))
-                if progressed:
-                    progressed(done, len(found))
-        model.train(training)
-    if process.num_processes > 1:
-        answers = gather_object(answers)
+    answers = _gathered(_own_answers(model, dataset, batch_size, num_workers, progressed))
     by_id = {answer[0]: answer for answer in answers}
     references = [model.tokenizer.normalize(u.target or "") for u in found]
     return summarize(model.task, found, references, [by_id[u.id] for u in found])
 
 
-def _answers(model: SpeechModel, batch: Batch) -> list[tuple[str, str, float, float]]:
+def _own_answers(
+    model: SpeechModel,
+    dataset: SpeechDataset,
+    batch_size: int,
+    num_workers: int,
+    progressed: Callable[[int, int], None] | None,
+) -> list[Answer]:
+    """The answers to this process's share of the utterances."""
+    total = len(dataset)
+    rank, processes = _process()
+    processes = min(processes, total)
+    if rank >= processes:
+        return []
+    sampler = BucketBatchSampler(
+        dataset.durations,
+        batch_size=max(batch_size, processes),
+        shuffle=False,
+        rank=rank,
+        world_size=processes,
+    )
+    answers: list[Answer] = []
+    with evaluating(model), torch.inference_mode():
+        for batch in make_loader(dataset, sampler, num_workers):
+            answers += _answers(model, batch.to(model.device))
+            if progressed:
+                progressed(min(len(answers) * processes, total), total)
+    return answers
+
+
+def _process() -> tuple[int, int]:
+    """Number of this process, and how many there are."""
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_rank(), distributed.get_world_size()
+    return 0, 1
+
+
+def _gathered(own: list[Answer]) -> list[Answer]:
+    """The answers of all processes."""
+    _, processes = _process()
+    if processes == 1:
+        return own
+    parts: list[Any] = [None] * processes
+    distributed.all_gather_object(parts, own)
+    return [answer for part in parts for answer in part]
+
+
+def _answers(model: SpeechModel, batch: Batch) -> list[Answer]:
     """(id, hypothesis, confidence, loss) of each utterance of a batch."""
     encoded, lengths = model.encode(batch.waveform, batch.lengths)
     hypotheses = model.decode(model.head(encoded, lengths), lengths)
@@ -209,7 +234,7 @@ def summarize(
     task: str,
     utterances: Sequence[Utterance],
     references: Sequence[str],
-    answers: Sequence[tuple[str, str, float, float]],
+    answers: Sequence[Answer],
 ) -> Evaluation:
     """Figures and records of the answers (id, hypothesis, confidence, loss) to utterances.
 
