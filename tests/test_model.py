@@ -14,7 +14,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from seqlab import components
 from seqlab.audio import save_audio
+from seqlab.contracts import Encoder, Frontend, Head
 from seqlab.data.batch import Batch
 from seqlab.encoders.recurrent import RecurrentEncoder
 from seqlab.encoders.residual import ResidualCNNEncoder
@@ -23,7 +25,7 @@ from seqlab.encoders.transformer import TransformerEncoder
 from seqlab.errors import AudioError, ModelError, SeqlabError
 from seqlab.frontend.augment import SpecAugment
 from seqlab.frontend.logmel import LogMel
-from seqlab.frontend.normalize import UtteranceCMVN
+from seqlab.frontend.normalize import Normalizer, UtteranceCMVN
 from seqlab.heads.classifier import ClassifierHead
 from seqlab.heads.ctc import CTCHead
 from seqlab.model import Classification, SpeechModel
@@ -322,6 +324,43 @@ def test_an_allowed_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         SpeechModel.load(tmp_path / "model")
     loaded = SpeechModel.load(tmp_path / "model", allow_modules=["own_encoders"])
     assert type(loaded.encoder).__name__ == "Own"
+
+
+def every(contract: type, room: str) -> list[str]:
+    return components.available(contract, near=f"seqlab.{room}")
+
+
+@pytest.mark.parametrize(
+    ("part", "class_path"),
+    [("frontend", name) for name in every(Frontend, "frontend")]
+    + [("normalizer", name) for name in every(Normalizer, "frontend")]
+    + [("encoder", name) for name in every(Encoder, "encoders")]
+    + [("head", name) for name in every(Head, "heads")],
+)
+def test_every_component_is_saved_and_loaded(part: str, class_path: str, tmp_path: Path) -> None:
+    """Those whose tensors cannot be rehearsed without memory would fail here."""
+    specs = {
+        "frontend": {"class_path": "seqlab.frontend.logmel.LogMel"},
+        "normalizer": {"class_path": "seqlab.frontend.normalize.UtteranceCMVN"},
+        "encoder": {
+            "class_path": "seqlab.encoders.recurrent.RecurrentEncoder",
+            "init_args": {"hidden_dim": 4},
+        },
+        "head": {"class_path": "seqlab.heads.ctc.CTCHead"},
+        part: {"class_path": class_path},
+    }
+    frontend = components.build(specs["frontend"], Frontend)  # type: ignore[type-abstract]
+    dim = frontend.output_dim
+    normalizer = components.build(specs["normalizer"], Normalizer, input_dim=dim)
+    encoder = components.build(specs["encoder"], Encoder, input_dim=dim)
+    head = components.build(specs["head"], Head, input_dim=encoder.output_dim, num_classes=4)
+    labels = ["a", "b", "c"]
+    tokenizer = CharacterTokenizer().fit(labels) if head.per_frame else LabelTokenizer()
+    tokenizer.fit(labels if head.per_frame else [*labels, "d"])
+    SpeechModel(frontend, encoder, head, tokenizer, normalizer).save(tmp_path / "model")
+    loaded = SpeechModel.load(tmp_path / "model")
+    found = components.describe(getattr(loaded, part), ["input_dim", "num_classes"])
+    assert found["class_path"] == class_path
 
 
 # -- hostile folders --------------------------------------------------------------------------
