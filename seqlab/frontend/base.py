@@ -18,7 +18,6 @@ from seqlab.frontend.framing import (
     cut_frames,
     dither_noise,
     preemphasize,
-    remove_dc,
 )
 from seqlab.frontend.options import FrameOptions
 from seqlab.frontend.spectrum import (
@@ -52,6 +51,7 @@ class FramedFrontend(Frontend):
     """
 
     window: Tensor
+    window_transform: Tensor
     block_frames: int = 512  # 0: always one block
 
     def __init__(self, options: FrameOptions, row_dim: int, static_dim: int) -> None:
@@ -68,6 +68,8 @@ class FramedFrontend(Frontend):
         self.output_dim = static_dim * (options.delta_order + 1)
         window = make_window(options.window, self.win_length, periodic=options.periodic)
         self.register_buffer("window", window.float(), persistent=False)
+        transform = torch.view_as_real(torch.fft.rfft(window, n=self.n_fft)).float()
+        self.register_buffer("window_transform", transform, persistent=False)
 
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> Self:
@@ -94,15 +96,27 @@ class FramedFrontend(Frontend):
     def spectrum(self, frames: Tensor) -> tuple[Tensor, Tensor | None]:
         """Spectrum (M, n_fft // 2 + 1) and, where asked for, log energy (M, 1) of frames."""
         options = self.options
-        if options.remove_dc:
-            frames = remove_dc(frames)
-        energy = log_energy(frames, options.energy_floor) if options.energy == "raw" else None
-        if options.preemphasis:
-            frames = preemphasize(frames, options.preemphasis)
-        frames = frames * self.window
+        mean = frames.mean(-1, keepdim=True)
+        centred = frames - mean
+        energy = None
+        if options.energy == "raw":
+            source = centred if options.remove_dc else frames
+            energy = log_energy(source, options.energy_floor)
+        tapered = self._taper(centred)
+        transform = torch.fft.rfft(tapered, n=self.n_fft)
+        if not options.remove_dc:
+            # The mean is transformed apart: a large one would drown the rest in rounding errors.
+            mean = mean * (1 - options.preemphasis)
+            transform = transform + mean * torch.view_as_complex(self.window_transform)
+            tapered = tapered + mean * self.window
         if options.energy == "windowed":
-            energy = log_energy(frames, options.energy_floor)
-        return power_spectrum(frames, self.n_fft, options.power), energy
+            energy = log_energy(tapered, options.energy_floor)
+        return power_spectrum(transform, options.power), energy
+
+    def _taper(self, frames: Tensor) -> Tensor:
+        if self.options.preemphasis:
+            frames = preemphasize(frames, self.options.preemphasis)
+        return frames * self.window
 
     def compress(self, values: Tensor) -> Tensor:
         """Energies on the scale asked for by ``compression``."""
@@ -255,6 +269,7 @@ class FramedFrontend(Frontend):
 
     def _scaled(self, waveform: Tensor, offset: int) -> Tensor:
         options = self.options
+        waveform = waveform.to(self.window.dtype)
         if options.scale != 1:
             waveform = waveform * options.scale
         if options.dither:

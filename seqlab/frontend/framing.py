@@ -1,4 +1,4 @@
-"""From samples to frames: where frames lie, what edges read, dither, DC removal, pre-emphasis."""
+"""From samples to frames: where frames lie, what edges read, dither, pre-emphasis."""
 
 from __future__ import annotations
 
@@ -150,11 +150,6 @@ def cut_frames(
             inside = (position >= 0) & (position < lengths.unsqueeze(-1))
             piece = piece.masked_fill(~inside, 0)
     return piece.unfold(1, layout.win_length, layout.hop_length)
-
-
-def remove_dc(frames: Tensor) -> Tensor:
-    """Frames (..., win_length) less the mean of each, taken before anything is squared."""
-    return frames - frames.mean(-1, keepdim=True)
 
 
 def preemphasize(frames: Tensor, coefficient: float) -> Tensor:

@@ -12,19 +12,20 @@ _FEWEST_ROWS = 16
 COMPRESSIONS = ("log", "log10", "db", "whisper", "none")
 
 
-def power_spectrum(frames: Tensor, n_fft: int, power: float = 2.0) -> Tensor:
-    """Spectrum of windowed frames, |X| ** power.
+def power_spectrum(transform: Tensor, power: float = 2.0) -> Tensor:
+    """Spectrum |X| ** power of a complex transform.
 
     Args:
-        frames: windowed frames (..., win_length), padded with zeros to ``n_fft``.
-        n_fft: points of the transform.
+        transform: complex values, any shape.
         power: 2 for power, 1 for magnitude; other positive powers are allowed.
 
     Returns:
-        Spectrum (..., n_fft // 2 + 1), from 0 Hz to half the sample rate. The gradient is finite
-        where the spectrum is zero.
+        Spectrum, same shape. The gradient is finite where the spectrum is zero.
+
+    Example:
+        >>> power_spectrum(torch.tensor([3 + 4j]), power=1.0).tolist()
+        [5.0]
     """
-    transform = torch.fft.rfft(frames, n=n_fft)
     real, imaginary = transform.real, transform.imag
     squared: Tensor = real * real + imaginary * imaginary
     if power == 2:
