@@ -191,6 +191,16 @@ def test_half_precision_around_it_changes_nothing(frontend: Frontend) -> None:
     assert torch.equal(inside, whole(frontend, waveform))
 
 
+@pytest.mark.gpu
+def test_another_device_gives_the_same(frontend: Frontend) -> None:
+    batch, lengths = pad_stack([noise(5000), noise(1200, seed=1)], value=torch.nan)
+    expected, counts = frontend(batch, lengths)
+    there = copy.deepcopy(frontend).cuda()
+    features, there_counts = there(batch.cuda(), lengths.cuda())
+    assert torch.equal(there_counts.cpu(), counts)
+    torch.testing.assert_close(features.cpu(), expected, rtol=1e-4, atol=1e-3)
+
+
 def test_extract_equals_forward(frontend: Frontend) -> None:
     waveform = noise(3000)
     features = frontend.extract(waveform, frontend.sample_rate)
