@@ -27,6 +27,7 @@ def run(args: argparse.Namespace) -> int:
     if args.top < 1:
         raise ModelError(f"--top {args.top} must be at least 1")
     model = load_model(args.model, args.allow_module)
+    recognise.check_task(model, args.model, "classification")
     warn_if_synthetic(model)
     top = min(args.top, len(model.tokenizer))
     failed: list[str] = []

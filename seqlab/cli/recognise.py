@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from seqlab.cli.terminal import Progress
-from seqlab.errors import AudioError, SeqlabError
+from seqlab.errors import AudioError, ModelError, SeqlabError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from seqlab.model import SpeechModel
 
 Answer = TypeVar("Answer")
-CHUNK = 16
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,6 +25,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="audio files")
     parser.add_argument("--json", action="store_true", help="print the answers as JSON")
     add_allow_module(parser)
+
+
+def check_task(model: SpeechModel, name: str, task: str) -> None:
+    """Refuse a model that answers another question.
+
+    Raises:
+        ModelError: the model's task is not ``task``.
+    """
+    if model.task != task:
+        does, command = {
+            "ctc": ("transcribes speech", "transcribe"),
+            "classification": ("classifies recordings", "classify"),
+        }[model.task]
+        raise ModelError(f"{name} {does}; use seqlab {command}")
 
 
 def recognise(

@@ -85,6 +85,7 @@ def duration(seconds: float) -> str:
 
 def say(text: str) -> None:
     """Print a remark for people on standard error, where it does not mix with results."""
+    sys.stdout.flush()  # so that both keep their order in one log
     print(text, file=sys.stderr, flush=True)
 
 

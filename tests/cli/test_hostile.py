@@ -288,9 +288,12 @@ MODELS: dict[str, tuple[Case, str]] = {
     ),
     "transcribe with a classifier": (
         lambda r: ["transcribe", r.keywords.run, r.keywords.wav],
-        "classif",
+        "use seqlab classify",
     ),
-    "classify with a recogniser": (lambda r: ["classify", r.speech.run, r.speech.wav], "transcri"),
+    "classify with a recogniser": (
+        lambda r: ["classify", r.speech.run, r.speech.wav],
+        "use seqlab transcribe",
+    ),
     "no labels at all": (
         lambda r: ["classify", r.keywords.run, r.keywords.wav, "--top", "0"],
         "--top 0",
