@@ -26,7 +26,7 @@ from seqlab.frontend.spectrum import (
     log_energy,
     power_spectrum,
 )
-from seqlab.frontend.validation import check_positive_int
+from seqlab.frontend.validation import check_positive_int, check_waveform
 from seqlab.frontend.window import make_window
 from seqlab.lengths import check_lengths, pad_stack, zero_padding
 
@@ -139,7 +139,7 @@ class FramedFrontend(Frontend):
         Raises:
             SeqlabError: shape, type or lengths do not fit.
         """
-        self._check_waveform(waveform)
+        check_waveform(waveform)
         check_lengths(lengths, waveform.shape[1], "waveform")
         if len(lengths) != len(waveform):
             raise SeqlabError(
@@ -183,7 +183,7 @@ class FramedFrontend(Frontend):
                 f"waveform has shape {tuple(waveform.shape)}, must be (N,), one channel; "
                 "take one channel or their mean, or call the front end itself on a batch"
             )
-        self._check_waveform(waveform.unsqueeze(0))
+        check_waveform(waveform.unsqueeze(0))
         self._check_scale(waveform)
         lengths = torch.tensor([len(waveform)], device=waveform.device)
         features, _ = self.forward(waveform.unsqueeze(0), lengths)
@@ -212,7 +212,7 @@ class FramedFrontend(Frontend):
             SeqlabError: the waveform does not fit, or ``can_stream`` is False.
         """
         self._check_streaming()
-        self._check_waveform(waveform)
+        check_waveform(waveform)
         if len(waveform) != len(state.samples):
             raise SeqlabError(
                 f"waveform has {len(waveform)} streams, must have {len(state.samples)} as the "
@@ -308,18 +308,6 @@ class FramedFrontend(Frontend):
                 f"dynamic_range={self.options.dynamic_range} needs the maximum of the whole "
                 "utterance, so features cannot stream; collect the samples and call extract, or "
                 "set dynamic_range=None"
-            )
-
-    def _check_waveform(self, waveform: Tensor) -> None:
-        if waveform.dim() != 2:
-            raise SeqlabError(
-                f"waveform has shape {tuple(waveform.shape)}, must be (B, N); add a batch "
-                "dimension with waveform.unsqueeze(0), or call extract for one recording"
-            )
-        if not waveform.is_floating_point():
-            raise SeqlabError(
-                f"waveform is {waveform.dtype}, must be floating point in [-1, 1]; "
-                "divide int16 samples by 32768, or read the file with seqlab.load_audio"
             )
 
     def _check_scale(self, waveform: Tensor) -> None:
