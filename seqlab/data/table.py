@@ -98,7 +98,7 @@ def _check_header(header: list[str], path: Path, split_column: str) -> None:
         if len(header) == 1 and "," in header[0]:
             hint = " (it looks comma-separated)"
         raise DataError(
-            f"{path}:1: the header {problem}{hint}; columns are separated by tabs and named "
+            f"{path}:1: the header {problem}{hint}; columns must be separated by tabs and named "
             f"{', '.join(KNOWN)}"
         )
 

@@ -41,6 +41,7 @@ def prepare(
     corpus: str,
     source: str | os.PathLike[str],
     dest: str | os.PathLike[str],
+    /,
     **options: Any,
 ) -> Summary:
     """Write ``DEST/<split>.jsonl.gz`` for each split of a corpus, and ``DEST/summary.json``.
