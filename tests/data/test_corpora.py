@@ -232,6 +232,16 @@ class TestFolder:
             ("valid/yes/a.wav", "yes"),
         ]
 
+    def test_links_are_followed_but_not_in_circles(
+        self, write_audio, source: Path, dest: Path, tmp_path: Path
+    ) -> None:
+        write_audio("elsewhere/deep/a.wav")
+        (source / "train").mkdir()
+        (source / "train" / "yes").symlink_to(tmp_path / "elsewhere")
+        (tmp_path / "elsewhere" / "deep" / "back").symlink_to(tmp_path / "elsewhere")
+        prepare("folder", source, dest)
+        assert [u.id for u in splits(dest)["train"]] == ["train/yes/deep/a.wav"]
+
     def test_files_are_drawn_class_by_class(self, write_audio, source: Path, dest: Path) -> None:
         for i in range(10):
             write_audio(f"yes/{i}.wav", folder=source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -35,15 +36,23 @@ def wrong_layout(source: Path, corpus: str, expected: str) -> DataError:
     )
 
 
-def audio_files(folder: Path) -> list[Path]:
-    """Audio files anywhere below ``folder``, by name, hidden ones left out."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in AUDIO_SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
+def audio_files(folder: Path, suffixes: Iterable[str] = AUDIO_SUFFIXES) -> list[Path]:
+    """Audio files anywhere below ``folder``, by name; links are followed, hidden ones left out."""
+    wanted, found, seen = set(suffixes), [], set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        seen.add(os.path.realpath(place))
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".")
+            and os.path.realpath(os.path.join(place, name)) not in seen  # a link in a circle
+        ]
+        found += [
+            Path(place, name)
+            for name in names
+            if not name.startswith(".") and Path(name).suffix.lower() in wanted
+        ]
+    return sorted(found)
 
 
 def table_splits(table: Path, *, split_column: str = "split") -> dict[str, list[Utterance]]:

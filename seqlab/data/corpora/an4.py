@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from seqlab.data.corpora._layout import require_folder, table_splits, wrong_layout
+from seqlab.data.corpora._layout import audio_files, require_folder, table_splits, wrong_layout
 from seqlab.data.corpora._raw import convert_raw
 from seqlab.data.manifest import Utterance, from_file
 from seqlab.data.table import read_lines
@@ -61,7 +61,7 @@ def prepare(
                     f"{source}; unpack the whole archive"
                 )
             audio = files[utterance_id]
-            if audio.suffix == ".raw":
+            if audio.suffix.lower() == ".raw":
                 audio = convert_raw(audio, dest, SAMPLE_RATE, byte_order)
             speaker = _speaker(utterance_id, where)
             part = "dev" if split == "train" and speaker in dev else split
@@ -73,10 +73,8 @@ def prepare(
 
 def _audio_by_id(source: Path) -> dict[str, Path]:
     suffixes = (".raw", ".sph", ".flac", ".wav")  # later ones are preferred
-    found = {}
-    for suffix in suffixes:
-        found.update({path.stem: path for path in sorted(source.rglob(f"*{suffix}"))})
-    return found
+    paths = audio_files(source, suffixes)
+    return {p.stem: p for p in sorted(paths, key=lambda p: suffixes.index(p.suffix.lower()))}
 
 
 def _transcripts(path: Path) -> list[tuple[str, str, str]]:
