@@ -67,7 +67,7 @@ def too_short(
     if not utterances:
         return []
     rate = model.frontend.sample_rate
-    samples = torch.tensor([int(u.duration_s * rate / largest_speed) for u in utterances])
+    samples = torch.tensor([int(round(u.duration_s * rate) / largest_speed) for u in utterances])
     encoded = model.encoder.output_lengths(model.frontend.output_lengths(samples)).tolist()
     found = []
     for utterance, frames in zip(utterances, encoded, strict=True):

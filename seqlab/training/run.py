@@ -19,8 +19,6 @@ from seqlab.data.manifest import Utterance
 from seqlab.errors import DataError
 from seqlab.training.config import TrainingConfig
 from seqlab.training.loop import (
-    LoopSettings,
-    TrainingResult,
     check_folder,
     make_accelerator,
     train,
@@ -30,6 +28,7 @@ from seqlab.training.optim import OptimizerConfig
 from seqlab.training.preflight import check_targets, drop_too_short, listed
 from seqlab.training.report import write_report
 from seqlab.training.schedule import ScheduleConfig
+from seqlab.training.session import LoopSettings, TrainingResult
 from seqlab.training.validate import Evaluation, evaluate
 
 if TYPE_CHECKING:

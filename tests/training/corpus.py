@@ -79,7 +79,8 @@ def make_recipe(root: Path, task: str = "ctc", **changes: Any) -> Recipe:
             },
         },
         "head": {
-            "class_path": "seqlab.heads." + ("classifier.ClassifierHead" if classifies else "ctc.CTCHead")
+            "class_path": "seqlab.heads."
+            + ("classifier.ClassifierHead" if classifies else "ctc.CTCHead")
         },
         "normalize": {"class_path": "seqlab.frontend.normalize.GlobalCMVN"},
         "spec_augment": {"num_time_masks": 1},

@@ -90,8 +90,10 @@ def assert_same(one: Path, other: Path) -> None:
 
 
 # 6 steps an epoch: step 8 lies in the middle of the second.
-@pytest.mark.parametrize("num_workers", [0, 2])
-@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize(
+    ("num_workers", "every"),
+    [(0, 1), *(pytest.param(*case, marks=pytest.mark.slow) for case in [(0, 3), (2, 1), (2, 3)])],
+)
 def test_sigkill_in_mid_epoch(
     root: Path, uninterrupted: Path, tmp_path: Path, num_workers: int, every: int
 ) -> None:
@@ -110,6 +112,7 @@ def test_sigkill_in_mid_epoch(
     assert_same(tmp_path / "run", uninterrupted)
 
 
+@pytest.mark.slow
 def test_killed_twice(root: Path, uninterrupted: Path, tmp_path: Path) -> None:
     process = start(root, tmp_path / "run")
     stop_at(process, 5, signal.SIGKILL)
@@ -121,6 +124,7 @@ def test_killed_twice(root: Path, uninterrupted: Path, tmp_path: Path) -> None:
     assert_same(tmp_path / "run", uninterrupted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_saves_and_says_how_to_go_on(
     root: Path, uninterrupted: Path, tmp_path: Path, number: signal.Signals
