@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from seqlab.blocks.activation import activation
 from seqlab.blocks.checks import check_at_least, check_odd
-from seqlab.blocks.dropout import Dropout
+from seqlab.blocks.dropout import Dropout, ReluDropout
 from seqlab.blocks.normalization import MaskedBatchNorm
 from seqlab.blocks.pooling import masked_mean
 from seqlab.lengths import Length, conv_length, zero_padding
@@ -117,7 +117,9 @@ class SeparableConv(nn.Module):
             )
         self.pointwise = FrameConv(input_dim, output_dim, bias=False)
         self.norm = MaskedBatchNorm(output_dim)
-        self.activation = MaskedActivation(activation_name, dropout) if activation_name else None
+        self.activation: MaskedActivation | None = None
+        if activation_name is not None:
+            self.activation = MaskedActivation(activation_name, dropout, in_place=True)
 
     def forward(self, sequence: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Map sequence (B, T, C), zero beyond lengths (B,), to (B, T', C') likewise, lengths."""
@@ -140,21 +142,22 @@ class MaskedActivation(nn.Module):
     Args:
         name: Name for :func:`activation`.
         dropout: Probability in [0, 1).
+        in_place: Whether a ReLU may overwrite its input; only for inputs that nothing else reads.
     """
 
-    def __init__(self, name: str, dropout: float = 0.0) -> None:
+    def __init__(self, name: str, dropout: float = 0.0, in_place: bool = False) -> None:
         super().__init__()
-        self.function = activation(name)
-        self.dropout = Dropout(dropout)
+        self.function: nn.Module
+        if name == "relu":
+            self.function = ReluDropout(dropout, in_place)
+        else:
+            self.function = nn.Sequential(activation(name), Dropout(dropout))
         self._moves_zero = name in ("sigmoid", "log_sigmoid")
 
     def forward(self, sequence: Tensor, lengths: Tensor) -> Tensor:
         """Sequence (B, T, ...), zero beyond lengths (B,), to the same shape, zero likewise."""
         sequence = self.function(sequence)
-        if self._moves_zero:
-            sequence = zero_padding(sequence, lengths)
-        dropped: Tensor = self.dropout(sequence)
-        return dropped
+        return zero_padding(sequence, lengths) if self._moves_zero else sequence
 
 
 class SqueezeExcitation(nn.Module):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -9,6 +11,7 @@ from torch.nn import functional
 from seqlab.blocks.checks import check_probability
 
 _LEVELS = 1 << 16
+_CACHED_ELEMENTS = 1 << 17
 _DRAWS_PER_WORD = 4  # one 64-bit random word decides four elements
 
 
@@ -44,16 +47,88 @@ class Dropout(nn.Module):
             return values
         if values.device.type != "cpu":
             return functional.dropout(values, self.p)
-        return values * _keep_scale(values, min(round(self.p * _LEVELS), _LEVELS - 1))
+        return _dropped(values, self.p)
 
     def extra_repr(self) -> str:
         """The probability, for printing a model."""
         return f"p={self.p}"
 
 
-def _keep_scale(values: Tensor, dropped_levels: int) -> Tensor:
-    words = -(-values.numel() // _DRAWS_PER_WORD)
-    draws = torch.empty(words, dtype=torch.int64).random_(torch.iinfo(torch.int64).min, None)
-    levels = draws.view(torch.int16)[: values.numel()].view(values.shape)
-    levels.ge_(dropped_levels - _LEVELS // 2)  # in place: 0 or 1, without a slow bool tensor
-    return levels.to(values.dtype).mul_(_LEVELS / (_LEVELS - dropped_levels))
+class ReluDropout(nn.Module):
+    """ReLU, then dropout, keeping for the gradient no more than the result.
+
+    Use it where both follow each other in a network that trains on a CPU: what is zero in the
+    result, by either, has no gradient, and the rest has the gradient 1 / (1 - p).
+
+    Args:
+        p: Probability of zero, in [0, 1); rounded as in :class:`Dropout`.
+        in_place: Whether the input is overwritten; only for inputs that nothing else reads.
+
+    Raises:
+        SeqlabError: If ``p`` is outside [0, 1).
+    """
+
+    def __init__(self, p: float = 0.0, in_place: bool = False) -> None:
+        super().__init__()
+        check_probability("dropout", p)
+        self.p = p
+        self.in_place = in_place
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Values of any shape, with negative and dropped elements zero."""
+        p = self.p if self.training else 0.0
+        if values.device.type != "cpu":
+            return functional.dropout(functional.relu(values), p)
+        if not values.requires_grad or not values.is_contiguous():
+            return _dropped(functional.relu(values), p)
+        output: Tensor = _ReluDropout.apply(values, p, self.in_place)
+        return output
+
+    def extra_repr(self) -> str:
+        """The probability, for printing a model."""
+        return f"p={self.p}"
+
+
+class _ReluDropout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, p: float, in_place: bool) -> Tensor:
+        if in_place:
+            ctx.mark_dirty(values)
+        output = values.relu_() if in_place else values.relu()
+        if p > 0:
+            _drop_(output, p)
+        ctx.scale = _scale(p)
+        ctx.save_for_backward(output)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (output,) = ctx.saved_tensors
+        grad = torch.ops.aten.threshold_backward(grad, output, 0)
+        return grad.mul_(ctx.scale) if ctx.scale != 1 else grad, None, None
+
+
+def _dropped_levels(p: float) -> int:
+    return min(round(p * _LEVELS), _LEVELS - 1)
+
+
+def _scale(p: float) -> float:
+    return _LEVELS / (_LEVELS - _dropped_levels(p))
+
+
+def _dropped(values: Tensor, p: float) -> Tensor:
+    if p == 0:
+        return values
+    ones = torch.ones_like(values, memory_format=torch.contiguous_format)
+    return values * _drop_(ones, p)
+
+
+def _drop_(values: Tensor, p: float) -> Tensor:
+    """Drop and scale elements of a contiguous tensor in place, in parts that a cache holds."""
+    for part in torch.split(values.view(-1), _CACHED_ELEMENTS):
+        words = -(-part.numel() // _DRAWS_PER_WORD)
+        draws = torch.empty(words, dtype=torch.int64).random_(torch.iinfo(torch.int64).min, None)
+        levels = draws.view(torch.int16)[: part.numel()]
+        levels.ge_(_dropped_levels(p) - _LEVELS // 2)  # 0 or 1, without a slow bool tensor
+        part.mul_(levels.to(part.dtype).mul_(_scale(p)))
+    return values

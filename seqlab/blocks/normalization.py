@@ -11,6 +11,8 @@ from seqlab.blocks.checks import check_at_least
 from seqlab.errors import SeqlabError
 from seqlab.lengths import valid_mask, zero_padding
 
+_CACHED_ELEMENTS = 1 << 17
+
 
 class MaskedBatchNorm(nn.Module):
     """Batch normalisation over the valid frames of a batch; padding comes out as zero.
@@ -77,11 +79,12 @@ class MaskedBatchNorm(nn.Module):
             evaluated: Tensor = zero_padding(normalized.to(sequence.dtype), lengths)
             return evaluated
         count = lengths.sum() * sequence.shape[2:-1].numel()
+        shift = _first_guess(sequence.detach(), lengths, padding).to(self.weight.dtype)
         if sequence.device.type == "cpu":
             padding = padding.flatten().nonzero().squeeze(1)
         output: Tensor
         output, mean, squares, total = _BatchNorm.apply(
-            sequence, padding, count, self.weight, self.bias, self.eps
+            sequence, padding, count, shift, self.weight, self.bias, self.eps
         )
         self._track(mean, squares, total)
         return output
@@ -99,10 +102,10 @@ class MaskedBatchNorm(nn.Module):
 
 
 class _BatchNorm(torch.autograd.Function):
-    """The training pass in few sweeps over memory; statistics in float32 or wider.
+    """The training pass in few sweeps over memory, whose traffic is what it costs.
 
-    Each process centres its frames by its own mean; ``shift`` is what is left to the mean of
-    all processes (zero for one process) and is folded into the affine map.
+    Frames are moved once by ``shift``, a value near their mean, so that sums and squares of the
+    moved frames lose no precision; ``offset`` is what is left to the mean of all processes.
     """
 
     @staticmethod
@@ -111,41 +114,90 @@ class _BatchNorm(torch.autograd.Function):
         sequence: Tensor,
         padding: Tensor,
         count: Tensor,
+        shift: Tensor,
         weight: Tensor,
         bias: Tensor,
         eps: float,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        axes = tuple(range(sequence.dim() - 1))
-        centred = _zero_(sequence.to(weight.dtype, copy=True).contiguous(), padding)
+        moved = _zero_((sequence - shift).contiguous(), padding)
         count = count.to(weight.dtype)
-        local_mean = centred.sum(axes) / count.clamp(min=1)
-        _zero_(centred.sub_(local_mean), padding)
-        local_squares = (centred * centred).sum(axes)
-        total, mean, squares = _combine(count, local_mean, local_squares)
-        deviation = torch.rsqrt(squares / total.clamp(min=1) + eps)
-        shift = mean - local_mean
+        offset = moved.sum(tuple(range(moved.dim() - 1))) / count.clamp(min=1)
+        squares = (_sum_of_products(moved, moved) - count * offset.square()).clamp(min=0)
+        if _world_size() > 1:
+            count, mean, squares = _combine(count, shift + offset, squares)
+            offset = mean - shift
+        deviation = torch.rsqrt(squares / count.clamp(min=1) + eps)
         scale = weight * deviation
-        output = _zero_(torch.addcmul(bias - shift * scale, centred, scale), padding)
-        ctx.save_for_backward(centred, padding, total, deviation, shift, weight)
-        ctx.mark_non_differentiable(mean, squares, total)
-        return output.to(sequence.dtype), mean, squares, total
+        output = _zero_(torch.addcmul(bias - offset * scale, moved, scale), padding)
+        ctx.save_for_backward(moved, padding, count, deviation, offset, weight)
+        mean = shift + offset
+        ctx.mark_non_differentiable(mean, squares, count)
+        return output.to(sequence.dtype), mean, squares, count
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        centred, padding, total, deviation, shift, weight = ctx.saved_tensors
-        axes = tuple(range(grad.dim() - 1))
+        moved, padding, total, deviation, offset, weight = ctx.saved_tensors
         grad_sequence = _zero_(grad.to(weight.dtype, copy=True).contiguous(), padding)
-        grad_bias = grad_sequence.sum(axes)
-        grad_weight = deviation * ((grad_sequence * centred).sum(axes) - shift * grad_bias)
+        grad_bias = grad_sequence.sum(tuple(range(grad.dim() - 1)))
+        grad_weight = deviation * (_sum_of_products(grad_sequence, moved) - offset * grad_bias)
         sums = torch.stack([grad_bias, grad_weight])
         if _world_size() > 1:
             distributed.all_reduce(sums)
         mean_grad, mean_product = sums / total.clamp(min=1)
-        # grad - mean_grad - normalised * mean_product, with normalised = (centred - shift) * dev.
-        slope = deviation * mean_product
-        grad_sequence.addcmul_(centred, -slope).sub_(mean_grad - shift * slope)
-        _zero_(grad_sequence.mul_(weight * deviation), padding)
-        return grad_sequence.to(grad.dtype), None, None, grad_weight, grad_bias, None
+        # scale * (grad - mean_grad - normalised * mean_product), where normalised is
+        # (moved - offset) * deviation, as one affine map of grad and moved
+        scale, slope = weight * deviation, deviation * mean_product
+        constant = scale * (offset * slope - mean_grad)
+        for part, other in zip(_parts(grad_sequence), _parts(moved), strict=True):
+            part.mul_(scale).addcmul_(other, -scale * slope).add_(constant)
+        _zero_(grad_sequence, padding)
+        return grad_sequence.to(grad.dtype), None, None, None, grad_weight, grad_bias, None
+
+
+def _first_guess(sequence: Tensor, lengths: Tensor, padding: Tensor) -> Tensor:
+    """Mean (D,) of the longest utterance alone; zero if it has no frame."""
+    if sequence.shape[0] == 0:
+        return sequence.new_zeros(sequence.shape[-1])
+    longest = lengths.argmax().unsqueeze(0)
+    frames = sequence.index_select(0, longest).squeeze(0)
+    hidden = padding.index_select(0, longest).squeeze(0)
+    frames = frames.masked_fill(hidden.reshape((-1,) + (1,) * (frames.dim() - 1)), 0)
+    count = lengths.max() * frames.shape[1:-1].numel()
+    return frames.flatten(0, -2).sum(0) / count.clamp(min=1)
+
+
+def _parts(sequence: Tensor) -> tuple[Tensor, ...]:
+    """Views of a few utterances each, which a CPU's cache holds through several operations."""
+    if sequence.device.type != "cpu":
+        return (sequence,)
+    utterances = max(1, _CACHED_ELEMENTS // max(1, sequence.shape[1:].numel()))
+    return torch.split(sequence, utterances)
+
+
+def _sum_of_products(one: Tensor, other: Tensor) -> Tensor:
+    """Sum of one * other over all axes but the last (D,)."""
+    axes = tuple(range(one.dim() - 1))
+    products = [(a * b).sum(axes) for a, b in zip(_parts(one), _parts(other), strict=True)]
+    return torch.stack(products).sum(0)
+
+
+def _world_size() -> int:
+    if distributed.is_available() and distributed.is_initialized():
+        return distributed.get_world_size()
+    return 1
+
+
+def _combine(count: Tensor, mean: Tensor, squares: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Count, mean and squared deviations of all processes together (Chan et al. 1979, eq. 1.5)."""
+    local = torch.cat([count.reshape(1), mean, squares])
+    parts = [torch.empty_like(local) for _ in range(_world_size())]
+    distributed.all_gather(parts, local)
+    gathered = torch.stack(parts)
+    counts, width = gathered[:, :1], mean.numel()
+    means, deviations = gathered[:, 1 : 1 + width], gathered[:, 1 + width :]
+    total = counts.sum()
+    mean = (counts * means).sum(0) / total.clamp(min=1)
+    return total, mean, (deviations + counts * (means - mean).square()).sum(0)
 
 
 def _zero_(sequence: Tensor, padding: Tensor) -> Tensor:
@@ -158,24 +210,3 @@ def _zero_(sequence: Tensor, padding: Tensor) -> Tensor:
         return sequence.masked_fill_(mask, 0)
     sequence.flatten(0, 1).index_fill_(0, padding, 0)  # a view: the sequence is contiguous
     return sequence
-
-
-def _world_size() -> int:
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_world_size()
-    return 1
-
-
-def _combine(count: Tensor, mean: Tensor, squares: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Count, mean and squared deviations of all processes together (Chan et al. 1979, eq. 1.5)."""
-    if _world_size() == 1:
-        return count, mean, squares
-    local = torch.cat([count.reshape(1), mean, squares])
-    parts = [torch.empty_like(local) for _ in range(_world_size())]
-    distributed.all_gather(parts, local)
-    gathered = torch.stack(parts)
-    counts, width = gathered[:, :1], mean.numel()
-    means, deviations = gathered[:, 1 : 1 + width], gathered[:, 1 + width :]
-    total = counts.sum()
-    mean = (counts * means).sum(0) / total.clamp(min=1)
-    return total, mean, (deviations + counts * (means - mean).square()).sum(0)

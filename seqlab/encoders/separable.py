@@ -129,7 +129,7 @@ class _Block(nn.Module):
         self.shortcut: SeparableConv | None = None
         if input_dim != output_dim:
             self.shortcut = SeparableConv(input_dim, output_dim, 1, 1, None)
-        self.activation = MaskedActivation(activation, dropout)
+        self.activation = MaskedActivation(activation, dropout, in_place=True)
 
     def forward(self, sequence: Tensor, lengths: Tensor) -> Tensor:
         residual = sequence if self.shortcut is None else self.shortcut(sequence, lengths)[0]
