@@ -1,0 +1,44 @@
+"""Pictures of features."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+import torch
+from matplotlib.image import imread
+
+from seqlab.errors import SeqlabError
+from seqlab.plot import features_png, plot_features
+
+
+def test_png_has_a_pixel_a_value_with_low_bins_at_the_bottom() -> None:
+    features = torch.zeros(7, 3)
+    features[:, 0] = 1.0
+    picture = imread(io.BytesIO(features_png(features)))
+    assert picture.shape[:2] == (3, 7)
+    assert picture[2, 0, :3].sum() > picture[0, 0, :3].sum()
+
+
+def test_png_of_a_long_recording_is_thinned() -> None:
+    picture = imread(io.BytesIO(features_png(torch.rand(5000, 4), max_frames=1000)))
+    assert picture.shape[1] == 1000
+
+
+def test_values_that_are_not_finite_are_drawn_as_the_floor() -> None:
+    features = torch.tensor([[1.0, float("nan")], [float("-inf"), 2.0]])
+    assert features_png(features).startswith(b"\x89PNG")
+
+
+def test_figure_has_seconds_and_bins() -> None:
+    figure = plot_features(torch.rand(100, 40), frame_s=0.01, title="$ [x] _ \\")
+    axes = figure.axes[0]
+    assert axes.get_xlim() == (0.0, 1.0)
+    assert axes.get_ylim() == (-0.5, 39.5)
+    figure.savefig(io.BytesIO(), format="png")
+
+
+@pytest.mark.parametrize("shape", [(0, 4), (4,), (2, 3, 4)])
+def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(SeqlabError, match="make no picture"):
+        plot_features(torch.zeros(shape), 0.01)
