@@ -78,7 +78,7 @@ def test_damaged_files(tmp_path: Path, damage: str) -> None:
 @pytest.mark.parametrize("content", [{"format": 2}, {"model": {}}, [1, 2]])
 def test_other_formats(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "last.pt")
-    with pytest.raises(ModelError, match="checkpoint format .* must be 1"):
+    with pytest.raises(ModelError, match=r"checkpoint format .* must be 1"):
         load_safely(tmp_path / "last.pt")
 
 
@@ -104,11 +104,14 @@ def test_changed_settings() -> None:
 
 settings = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=8,
 )
 
 
-@given(st.dictionaries(st.text("abc", min_size=1), settings))
+@given(st.dictionaries(st.text("abc", min_size=1, max_size=3), settings, max_size=4))
 def test_equal_settings_have_no_changes(value: dict[str, Any]) -> None:
     assert changed_settings(value, plain(value)) == []
     assert all(not isinstance(v, dict) or not v for v in flatten(value).values())

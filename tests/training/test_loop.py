@@ -149,7 +149,7 @@ def test_without_a_dev_set_the_last_weights_are_the_result(labels: Path, tmp_pat
 
 def test_best_without_a_dev_set_is_refused(labels: Path, tmp_path: Path) -> None:
     recipe = make_recipe(labels, "classification", data__dev=[], training__result="best")
-    with pytest.raises(RecipeError, match="training.result=best needs a dev set"):
+    with pytest.raises(RecipeError, match=r"training\.result=best needs a dev set"):
         run(recipe, tmp_path)
 
 
@@ -190,7 +190,7 @@ def test_bf16_stays_close_to_float32(labels: Path, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_fp16_needs_a_gpu(labels: Path, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="training.precision=fp16 needs a GPU"):
+    with pytest.raises(RecipeError, match=r"training\.precision=fp16 needs a GPU"):
         run(make_recipe(labels, "classification", training__precision="fp16"), tmp_path)
 
 

@@ -84,5 +84,5 @@ def test_labels_absent_from_training(tmp_path: Path) -> None:
 def test_targets_that_are_missing(root: Path) -> None:
     tokenizer = build_tokenizer(make_recipe(root), ["abc"])
     unlabelled = Utterance("mute", "/none.wav", 0.0, 1.0, RATE)
-    with pytest.raises(DataError, match="1 train utterance.*neither transcript nor label.*mute"):
+    with pytest.raises(DataError, match=r"1 train utterance.*neither transcript nor label.*mute"):
         check_targets([unlabelled], tokenizer, "train")

@@ -95,7 +95,7 @@ def test_a_gradient_that_is_not_finite() -> None:
     inner = Root()
     module, optimizer = accelerator.prepare(inner, torch.optim.SGD(inner.parameters(), lr=0.1))
     batch = FakeBatch(["steep"], torch.tensor([1.0]))
-    with pytest.raises(TrainingError, match="gradient norm is inf, must be finite.*: steep"):
+    with pytest.raises(TrainingError, match=r"gradient norm is inf, must be finite.*: steep"):
         training_step(accelerator, module, optimizer, [batch], sample_rate=8000)
     assert inner.weight.item() == 0.0
 
