@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -63,7 +64,20 @@ class FrameConv(nn.Conv1d):
     def forward(self, sequence: Tensor) -> Tensor:
         """Sequence (B, T, C), zero beyond its lengths, to (B, ceil(T / stride), C')."""
         image = sequence.unsqueeze(2).permute(0, 3, 1, 2)  # (B, C, T, 1), channels last in memory
-        image = functional.conv2d(
+        if self._is_slow_in_half_precision and image.device.type == "cpu":
+            with torch.autocast("cpu", enabled=False):
+                image = self._convolve(image.float())
+        else:
+            image = self._convolve(image)
+        return image.permute(0, 2, 3, 1).squeeze(2)
+
+    @property
+    def _is_slow_in_half_precision(self) -> bool:
+        """On a CPU the gradient of a strided depthwise kernel takes ten times longer in bf16."""
+        return self.stride[0] > 1 and self.groups > 1
+
+    def _convolve(self, image: Tensor) -> Tensor:
+        return functional.conv2d(
             image,
             self.weight.unsqueeze(-1),
             self.bias,
@@ -71,7 +85,6 @@ class FrameConv(nn.Conv1d):
             padding=(self.kernel_size[0] // 2, 0),
             groups=self.groups,
         )
-        return image.permute(0, 2, 3, 1).squeeze(2)
 
     def output_lengths(self, lengths: Length) -> Length:
         """Frames that ``forward`` returns for ``lengths`` frames."""
