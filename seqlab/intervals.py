@@ -66,8 +66,10 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def wilson_interval(right: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+def wilson_interval(right: float, total: int, confidence: float = 0.95) -> tuple[float, float]:
     """Confidence interval of a share of independent trials, such as an accuracy near 100 %.
+
+    ``right`` may be a mean over runs on the same trials.
 
     Source: Wilson 1927, "Probable inference, the law of succession, and statistical inference".
 

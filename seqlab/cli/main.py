@@ -27,6 +27,7 @@ COMMANDS = {
     "transcribe": "speech in files to text",
     "classify": "the most probable labels of files",
     "features": "log-mel, MFCC or spectrogram of files, as arrays or pictures",
+    "results": "record finished runs beside a recipe, and make its README's table",
 }
 
 EXIT_ERROR = 2

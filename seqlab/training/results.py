@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+import shlex
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
 from seqlab.errors import DataError
-from seqlab.intervals import bootstrap_interval
+from seqlab.intervals import bootstrap_interval, wilson_interval
 
 BEGIN = "<!-- results: made by `seqlab results {folder}`, do not edit -->"
 END = "<!-- end of results -->"
+MIN_SPEAKERS = 5  # to draw speakers, not utterances, for an interval
 _MARKED = re.compile(r"<!-- results: [^\n]*-->\n.*?<!-- end of results -->", re.DOTALL)
 
 
@@ -25,8 +28,8 @@ class Result(TypedDict):
         metric: "word_error_rate" or "accuracy".
         values: The figure of each run.
         runs: What tells the runs apart, in the same order: a seed, or the speaker left out.
-        confidence_interval: 95 % of the mean, utterances drawn anew within the speakers' groups.
-        command: What trains the first run.
+        confidence_interval: 95 % of the mean, see `measure_runs`.
+        command: What trains the first run, as a shell takes it.
         seconds: Training time of each run.
         machine: Where, with the threads used.
         parameters: Of the model.
@@ -63,6 +66,12 @@ def read_results(path: Path) -> list[Result]:
                 f"{path}: entry {number} must have exactly {', '.join(sorted(fields))}; "
                 "write it with seqlab results"
             )
+        lists = [entry[name] for name in ("values", "runs", "seconds")]
+        if not all(isinstance(own, list) and own for own in lists) or len({*map(len, lists)}) > 1:
+            raise DataError(
+                f"{path}: entry {number} must have as many values as runs and seconds, at least "
+                "one; write it with seqlab results"
+            )
     results: list[Result] = entries
     return results
 
@@ -72,8 +81,9 @@ def measure_runs(
 ) -> Result:
     """One entry from finished run folders that differ in their seed, or in the held-out speaker.
 
-    The interval is that of the mean over the runs: it draws speakers where the test set has at
-    least five, else utterances, each with its errors in all runs.
+    The interval is that of the mean over the runs. It draws speakers where the test set has at
+    least five, else utterances, each with its errors in all runs; an accuracy over utterances
+    has Wilson's interval, as in `Evaluation.interval`.
 
     Args:
         folders: Run folders, each with ``evaluation.json`` and ``run.json``.
@@ -83,16 +93,29 @@ def measure_runs(
         title: What to call the split in the entry; None: its name.
 
     Raises:
-        DataError: A folder is not a finished run, or has no such split.
+        DataError: A folder is not a finished run, has no such split, or another metric.
     """
     if len(folders) != len(names) or not folders:
-        raise DataError(f"{len(folders)} run folders and {len(names)} names must be one each")
+        raise DataError(
+            f"{len(folders)} run folders and {len(names)} names must be one each; name every run"
+        )
+    for text in (system, title or split, *names):
+        if "|" in text or "\n" in text or not text.strip():
+            raise DataError(f"{text!r} must be text without | or line breaks, for a table's cell")
     runs = [(_read(folder / "evaluation.json"), _read(folder / "run.json")) for folder in folders]
-    for folder, (evaluation, _) in zip(folders, runs, strict=True):
+    for folder, (evaluation, fact) in zip(folders, runs, strict=True):
         if split not in evaluation:
-            raise DataError(f"{folder}/evaluation.json has no {split!r}, has {list(evaluation)}")
+            raise DataError(
+                f"{folder}/evaluation.json has no {split!r}, has {', '.join(evaluation)}; "
+                "name one of them"
+            )
+        if "seconds" not in fact:  # written by seqlab evaluate
+            raise DataError(f"{folder} is no training run; name folders that seqlab train left")
     evaluations = [evaluation[split] for evaluation, _ in runs]
     facts = [fact for _, fact in runs]
+    metrics = sorted({evaluation["metric"] for evaluation in evaluations})
+    if len(metrics) > 1:
+        raise DataError(f"the runs measure {' and '.join(metrics)}, must be one metric; split them")
     return {
         "system": system,
         "split": title or split,
@@ -100,7 +123,7 @@ def measure_runs(
         "values": [round(evaluation["value"], 6) for evaluation in evaluations],
         "runs": list(names),
         "confidence_interval": [round(bound, 6) for bound in _interval(evaluations)],
-        "command": " ".join(facts[0]["command"]),
+        "command": shlex.join(facts[0]["command"]),
         "seconds": [round(fact["seconds"], 1) for fact in facts],
         "machine": _machine(facts[0]),
         "parameters": facts[0]["parameters"],
@@ -127,7 +150,10 @@ def _interval(evaluations: Iterable[dict[str, Any]]) -> tuple[float, float]:
             errors[name] = errors.get(name, 0) + record["errors"]
             weights[name] = weights.get(name, 0) + record["reference_length"]
             speakers[name] = record["speaker"] or name
-    groups = list(speakers.values()) if len(set(speakers.values())) >= 5 else None
+    groups = list(speakers.values()) if len(set(speakers.values())) >= MIN_SPEAKERS else None
+    if accuracy and groups is None:
+        share = 1 - math.fsum(errors.values()) / math.fsum(weights.values())
+        return wilson_interval(share * len(errors), len(errors))
     low, high = bootstrap_interval(list(errors.values()), list(weights.values()), groups)
     return (1 - high, 1 - low) if accuracy else (low, high)
 
@@ -144,7 +170,9 @@ def write_results(path: Path, results: Sequence[Result]) -> None:
     """Write ``results.json`` atomically, an entry of the same system and split replaced."""
     unique = {(entry["system"], entry["split"]): entry for entry in results}
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(list(unique.values()), indent=1, ensure_ascii=False) + "\n")
+    partial.write_text(
+        json.dumps(list(unique.values()), indent=1, ensure_ascii=False) + "\n", "utf-8"
+    )
     partial.replace(path)
 
 
