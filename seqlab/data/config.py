@@ -84,7 +84,8 @@ class DataConfig:
         min_duration_s: shorter training utterances are left out.
         max_duration_s: longer training utterances are left out; None: no limit.
         num_workers: processes that load and augment; 0: the training process itself.
-        cache_mb: memory for decoded audio, in 2**20 bytes, over all workers.
+        cache_mb: most memory for decoded audio of train, over all workers, and once more for
+            that of dev, in 2**20 bytes; 0: none.
         augment: changes to training waveforms.
     """
 

@@ -66,9 +66,19 @@ class Summary:
 
 
 def summarize(
-    corpus: str, splits: Mapping[str, Sequence[Utterance]], notes: Sequence[str] = ()
+    corpus: str,
+    splits: Mapping[str, Sequence[Utterance]],
+    notes: Sequence[str] = (),
+    shared_speakers: str = "",
 ) -> Summary:
     """Figures of the splits of a corpus, and warnings on what they may hide.
+
+    Args:
+        corpus: its name.
+        splits: utterances by split.
+        notes: what else to know.
+        shared_speakers: why speakers are in several splits, for a corpus published so; one note
+            then takes the place of the warnings.
 
     Raises:
         DataError: a split without utterances.
@@ -80,11 +90,15 @@ def summarize(
                 "check the source folder"
             )
     overlap = speaker_overlap(splits)
-    warnings = [
-        f"{len(shared)} speakers are in both {pair.replace('/', ' and ')}: figures on one say "
-        "little about new speakers"
-        for pair, shared in overlap.items()
-    ]
+    warnings = []
+    if overlap and shared_speakers:
+        notes = [*notes, shared_speakers]
+    else:
+        warnings = [
+            f"{len(shared)} speakers are in both {pair.replace('/', ' and ')}: figures on one say "
+            "little about new speakers"
+            for pair, shared in overlap.items()
+        ]
     for name, utterances in splits.items():
         unknown = sum(u.speaker is None for u in utterances)
         if unknown and len(splits) > 1:

@@ -117,6 +117,11 @@ def _begin(
             "training.result=best needs a dev set, there is none; name one in data.dev, or "
             "take last or averaged"
         )
+    if settings.training.early_stopping_patience is not None and dev_set is None:
+        raise RecipeError(
+            f"training.early_stopping_patience={settings.training.early_stopping_patience} needs a "
+            "dev set, there is none; name one in data.dev, or leave the patience out"
+        )
     state, content = TrainingState(), None
     mark = data_fingerprint(train_set, model)
     if resume:

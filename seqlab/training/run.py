@@ -129,7 +129,7 @@ def run_training(
             f"{len(dropped)} utterances too short for their targets dropped: {listed(dropped)}"
         )
     folder.mkdir(parents=True, exist_ok=True)
-    if main:
+    if main and not resume:  # a resumption may yet be refused
         _write(folder / "recipe.yaml", recipe.to_yaml())
     rate = model.frontend.sample_rate
     train_set = SpeechDataset(
@@ -142,7 +142,12 @@ def run_training(
         cache_mb=recipe.data.cache_mb,
         root=recipe.data.root,
     )
-    dev_set = SpeechDataset(splits["dev"], tokenizer, rate) if splits["dev"] else None
+    dev_set = None
+    if splits["dev"]:
+        cache_mb = recipe.data.cache_mb
+        dev_set = SpeechDataset(
+            splits["dev"], tokenizer, rate, cache=cache_mb > 0, cache_mb=cache_mb
+        )
     settings = LoopSettings(
         training=recipe.training,
         optimizer=recipe.optimizer,
@@ -162,6 +167,7 @@ def run_training(
         accelerator=accelerator,
     )
     if main:
+        _write(folder / "recipe.yaml", recipe.to_yaml())
         model.save(folder / "model")
     evaluations = {
         name: evaluate(model, dev_set if name == "dev" and dev_set else splits[name])
@@ -194,7 +200,7 @@ def _facts(result: TrainingResult, model: SpeechModel, command: Sequence[str]) -
         "threads": torch.get_num_threads(),
         "device": str(next(model.parameters()).device),
         "machine": {
-            "processor": platform.processor() or platform.machine(),
+            "processor": processor_name(),
             "cores": os.cpu_count(),
             "system": platform.platform(),
         },
@@ -204,6 +210,26 @@ def _facts(result: TrainingResult, model: SpeechModel, command: Sequence[str]) -
             "python": platform.python_version(),
         },
     }
+
+
+def processor_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's model; where the system does not tell, its architecture.
+
+    Args:
+        cpuinfo: Where Linux tells it.
+    """
+    try:
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    told = {key.strip(): " ".join(value.split()) for key, _, value in map(_parted, lines)}
+    names = ("model name", "cpu model", "Model")  # x86, MIPS, boards; a bare "model" is a number
+    found = next((told[name] for name in names if told.get(name)), "")
+    return found or platform.processor() or platform.machine()
+
+
+def _parted(line: str) -> tuple[str, str, str]:
+    return line.partition(":")
 
 
 def _write(path: Path, text: str) -> None:

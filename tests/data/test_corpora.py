@@ -75,6 +75,8 @@ class TestFsdd:
         assert takes == {"train": [10, 10, 49, 49], "dev": [5, 5, 9, 9], "test": [0, 0, 4, 4]}
         assert {u.label for u in found["test"]} == {"three"}
         assert summary.speaker_overlap["train/test"] == ["lucas", "theo"]
+        assert summary.warnings == [] and len(summary.notes) == 1
+        assert "published splits share their speakers" in summary.notes[0]
         assert json.loads((dest / "summary.json").read_text())["corpus"] == "fsdd"
         prepare("fsdd", source / "recordings", dest / "again", dev_takes="0")
         assert set(splits(dest / "again")) == {"train", "test"}
@@ -205,7 +207,8 @@ def test_yesno_halves(write_audio, source: Path, dest: Path) -> None:
     names = ["0_0_1", "1_0_0", "0_1_1", "1_1_1", "0_1_0"]
     for name in names:
         write_audio(f"waves_yesno/{name}.wav", folder=source)
-    prepare("yesno", source, dest)
+    summary = prepare("yesno", source, dest)
+    assert summary.warnings == [] and "one speaker" in summary.notes[0]
     found = splits(dest)
     assert [u.id for u in found["train"]] == ["0_0_1", "0_1_0"]
     assert [u.id for u in found["test"]] == ["0_1_1", "1_0_0", "1_1_1"]

@@ -50,6 +50,17 @@ def test_overlap_of_speakers_is_a_warning() -> None:
     assert summary.splits["dev"].speakers == 1
 
 
+def test_overlap_by_design_is_one_note() -> None:
+    splits = {"train": [utterance("a", "x")], "dev": [utterance("b", "x")]}
+    splits["test"] = [utterance("c", "x"), utterance("d", None)]
+    summary = summarize("mine", splits, notes=["old"], shared_speakers="as published")
+    assert summary.notes == ["old", "as published"]
+    assert len(summary.speaker_overlap) == 3
+    assert len(summary.warnings) == 1 and "not known" in summary.warnings[0]
+    apart = {"train": [utterance("a", "x")], "test": [utterance("b", "y")]}
+    assert summarize("mine", apart, shared_speakers="as published").notes == []
+
+
 def test_nobody_is_known() -> None:
     assert summarize("mine", {"train": [utterance("a", None)]}).rows()[1][3] == "-"
 

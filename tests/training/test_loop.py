@@ -153,6 +153,13 @@ def test_best_without_a_dev_set_is_refused(labels: Path, tmp_path: Path) -> None
         run(recipe, tmp_path)
 
 
+def test_early_stopping_without_a_dev_set_is_refused(labels: Path, tmp_path: Path) -> None:
+    changes = {"data__dev": [], "training__early_stopping_patience": 3}
+    recipe = make_recipe(labels, "classification", **changes)
+    with pytest.raises(RecipeError, match="early_stopping_patience=3 needs a dev set"):
+        run(recipe, tmp_path)
+
+
 def test_early_stopping(labels: Path, tmp_path: Path) -> None:
     recipe = make_recipe(
         labels,

@@ -97,7 +97,8 @@ def test_the_table_by_hand(tmp_path: Path) -> None:
     entry = measure_runs(runs, ["1", "2"], "small CNN", "test")
     entry["confidence_interval"] = [0.25, 0.875]
     assert results_table([entry]) == (
-        "| system | parameters | measured on | figure | 95 % interval | runs | training, minutes |\n"
+        "| system | parameters | measured on | figure | 95 % interval | runs | "
+        "training, minutes |\n"
         "|---|---|---|---|---|---|---|\n"
         "| small CNN | 65 k | test | accuracy **62.5 %** | 25.0 to 87.5 | 1 75.0, 2 50.0 | 1.5 |\n"
         "\n"

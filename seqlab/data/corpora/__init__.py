@@ -67,7 +67,12 @@ def prepare(
     if "dest" in inspect.signature(module.prepare).parameters:
         arguments["dest"] = dest
     splits: Splits = module.prepare(source, **arguments)
-    summary = summarize(corpus, splits, notes=getattr(module, "NOTES", ()))
+    summary = summarize(
+        corpus,
+        splits,
+        notes=getattr(module, "NOTES", ()),
+        shared_speakers=getattr(module, "SHARED_SPEAKERS", ""),
+    )
     for split, utterances in splits.items():
         write_manifest(utterances, dest / f"{split}.jsonl.gz")
     summary.save(dest / "summary.json")

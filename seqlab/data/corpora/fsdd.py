@@ -10,6 +10,10 @@ from seqlab.data.manifest import Utterance, from_file
 from seqlab.errors import DataError
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+SHARED_SPEAKERS = (
+    "the published splits share their speakers: figures on test say little about new ones; "
+    "data.hold_out_speakers of a recipe measures those"
+)
 _NAME = re.compile(r"(\d)_([^_]+)_(\d+)\.wav")
 
 
