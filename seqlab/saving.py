@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Mapping
@@ -46,6 +47,9 @@ def write_model_folder(
 ) -> None:
     """Write a model folder in one step: a reader never sees a part of one.
 
+    Killed at any moment it leaves the old model or the new one; what else a killed writer left
+    beside the folder is removed by the next.
+
     Raises:
         ModelError: ``folder`` is something else than a model folder, or cannot be written.
     """
@@ -59,6 +63,9 @@ def write_model_folder(
         fresh.mkdir(parents=True)
         _write_files(fresh, config, tensors, files)
         _swap(fresh, folder)
+        for old, new in _left_behind(folder):
+            shutil.rmtree(old, ignore_errors=True)
+            shutil.rmtree(new, ignore_errors=True)
     except OSError as error:
         raise ModelError(f"{folder} cannot be written: {error.strerror or error}") from error
     finally:
@@ -71,6 +78,8 @@ def read_model_folder(folder: Path) -> StoredModel:
     Raises:
         ModelError: Not a model folder, of a newer format, or damaged; the message says which.
     """
+    if not folder.exists():
+        folder = _between_renames(folder)
     if not folder.is_dir():
         state = "is a file" if folder.exists() else "does not exist"
         raise ModelError(f"{folder} {state}; name a model folder ({CONFIG_NAME}, {WEIGHTS_NAME})")
@@ -112,6 +121,25 @@ def _swap(fresh: Path, folder: Path) -> None:
         old.rename(folder)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _left_behind(folder: Path) -> list[tuple[Path, Path]]:
+    """The (old, new) folders of writers that were killed while they swapped ``folder``."""
+    name = re.compile(re.escape(f".{folder.name}.") + r"[0-9a-f]{8}\.old")
+    try:
+        found = sorted(p for p in folder.parent.iterdir() if name.fullmatch(p.name))
+    except OSError:
+        return []
+    return [(old, old.with_suffix(".new")) for old in found]
+
+
+def _between_renames(folder: Path) -> Path:
+    """Where the model of a missing ``folder`` is, if its writer was killed between two renames.
+
+    The old model is moved away only when the new one is whole, so the new one is taken.
+    """
+    found = _left_behind(Path(os.path.abspath(folder)))
+    return next((new for _, new in found if new.is_dir()), folder)
 
 
 def _is_replaceable(folder: Path) -> bool:

@@ -4,6 +4,9 @@ import json
 import os
 import pickle
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -289,6 +292,38 @@ def test_saving_spares_foreign_folders(tmp_path: Path) -> None:
     recogniser().save(tmp_path / "empty")
     recogniser().save(tmp_path / "new" / "parents" / "model")
     assert SpeechModel.load(tmp_path / "new" / "parents" / "model").task == "ctc"
+
+
+@pytest.mark.parametrize("renamed", [0, 1, 2])
+def test_killed_while_saving_over_an_older_model(tmp_path: Path, renamed: int) -> None:
+    """SIGKILL after no, one or both renames: the old model, or the new one, and nothing lost."""
+    recogniser(title="old").save(tmp_path / "model")
+    code = f"""
+import os, signal, sys
+from pathlib import Path
+from tests.test_model import recogniser
+rename, left = Path.rename, [{renamed}]
+def counted(self, target):
+    if left[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left[0] -= 1
+    return rename(self, target)
+Path.rename = counted
+import shutil
+shutil.rmtree = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+recogniser(title="new").save(sys.argv[1])
+"""
+    killed = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "model")], cwd=Path(__file__).parents[1]
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert (tmp_path / "model").exists() == (renamed != 1)
+    title = "old" if renamed == 0 else "new"
+    assert SpeechModel.load(tmp_path / "model").facts == {"title": title}
+    recogniser(title="next").save(tmp_path / "model")
+    assert SpeechModel.load(tmp_path / "model").facts == {"title": "next"}
+    left = {path.name.rsplit(".", 1)[-1] for path in tmp_path.iterdir()} - {"model"}
+    assert left == ({"new"} if renamed == 0 else set())  # its writer might still be at work
 
 
 def test_a_failed_save_keeps_the_old_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
