@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import inspect
 import types
@@ -31,6 +32,16 @@ class Described:
         bound.apply_defaults()
         object.__setattr__(self, "constructor_arguments", dict(bound.arguments))
         return self
+
+
+def not_default(settings: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Those fields ``names`` of a dataclass whose value is not their default.
+
+    Use it to refuse settings that would have no effect.
+    """
+    defaults = {field.name: field.default for field in dataclasses.fields(settings)}
+    values = {name: getattr(settings, name) for name in names}
+    return {name: value for name, value in values.items() if value != defaults[name]}
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -110,7 +110,7 @@ class SpeechDataset:
     """Examples by (epoch, index), the same whichever process asks and in whatever order.
 
     Decoded audio stays in memory up to ``cache_mb``, in each process that loads. Where several
-    utterances lie in one file, the file is decoded once for all of them.
+    utterances lie in one file, and all of them fit, the file is decoded once.
 
     Args:
         utterances: in any order; ids are unique.
@@ -210,7 +210,7 @@ class SpeechDataset:
         if kept is not None:
             return kept
         siblings = self._by_file[utterance.path]
-        if len(siblings) > 1 and self.cache.used < self.cache.limit:
+        if len(siblings) > 1 and self._fit(siblings):
             return self._load_file(utterance, siblings)
         whole = _is_whole(utterance)
         waveform, _ = load_audio(
@@ -221,6 +221,12 @@ class SpeechDataset:
         )
         self.cache.put(utterance.id, waveform)
         return waveform
+
+    def _fit(self, siblings: Sequence[Utterance]) -> bool:
+        """Whether the cache has room for all of them; else each would decode the whole file."""
+        seconds = sum(u.duration_s for u in siblings)
+        needed = 4 * self.sample_rate * seconds  # float32, the most it can be
+        return self.cache.used + needed <= self.cache.limit
 
     def _load_file(self, wanted: Utterance, siblings: list[Utterance]) -> Tensor:
         recording, rate = load_audio(wanted.path)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from seqlab.data.manifest import Utterance, check_ids, read_manifest
 from seqlab.errors import DataError
+from seqlab.values import not_default
 
 Split = Literal["train", "dev", "test"]
 
@@ -63,6 +64,13 @@ class AugmentConfig:
         for name in ("time_shift_s", "edges_s"):
             if not getattr(self, name) >= 0:
                 raise DataError(f"{name}={getattr(self, name)} must be 0 or more seconds")
+        needed = {"noise_snr_db": "noise", "noise_probability": "noise"}
+        needed["reverberation_probability"] = "reverberation"
+        for name, value in not_default(self, needed).items():
+            if getattr(self, needed[name]) is None:
+                raise DataError(
+                    f"{name}={value} needs {needed[name]}, a manifest; name one, or leave it out"
+                )
         if not 0 <= self.spectral_tilt <= 0.9:
             raise DataError(f"spectral_tilt={self.spectral_tilt} must be within 0 and 0.9")
 
@@ -178,5 +186,11 @@ def _apply_hold_out(
         raise DataError(
             f"hold_out_speakers: the speaker of {unknown[0]} is not known (and of "
             f"{len(unknown) - 1} more); drop hold_out_speakers or name every speaker"
+        )
+    absent = sorted(held_out - {u.speaker for u in utterances if u.speaker is not None})
+    if split == "test" and absent and len(absent) < len(held_out):
+        raise DataError(
+            f"hold_out_speakers: {', '.join(absent)} not in data.test, must be there to be tested; "
+            "correct the name, or add their split to data.test"
         )
     return [u for u in utterances if (u.speaker in held_out) == (split == "test")]

@@ -166,7 +166,7 @@ def _begin(
         elapsed_before=state.elapsed_s,
     )
     if accelerator.is_main_process:
-        run.writer = MetricsWriter(folder, keep_steps=state.step if resume else 0)
+        run.writer = MetricsWriter(folder, state.step if resume else 0, state.epoch)
     if not resume:
         run.save()
     return run

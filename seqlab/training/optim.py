@@ -9,6 +9,13 @@ import torch
 from torch import nn
 
 from seqlab.errors import RecipeError
+from seqlab.values import not_default
+
+_USERS = {
+    "betas": ("adam", "adamw"),
+    "alpha": ("rmsprop",),
+    "eps": ("adagrad", "rmsprop", "adam", "adamw"),
+}
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,12 @@ class OptimizerConfig:
                 f"optimizer.momentum={self.momentum} goes with sgd or rmsprop, not "
                 f"{self.name}; use betas there"
             )
+        for name, value in not_default(self, _USERS).items():
+            if self.name not in _USERS[name]:
+                raise RecipeError(
+                    f"optimizer.{name}={value} goes with {', '.join(_USERS[name])}, not "
+                    f"{self.name}; leave it out"
+                )
         if self.nesterov and not (self.name == "sgd" and self.momentum):
             raise RecipeError(
                 "optimizer.nesterov=true needs name=sgd and a momentum above 0, not "

@@ -49,7 +49,10 @@ def check_targets(utterances: Sequence[Utterance], tokenizer: Tokenizer, split: 
 
 
 def too_short(
-    utterances: Sequence[Utterance], model: SpeechModel, largest_speed: float = 1.0
+    utterances: Sequence[Utterance],
+    model: SpeechModel,
+    largest_speed: float = 1.0,
+    edges_s: float = 0.0,
 ) -> list[tuple[Utterance, int, int]]:
     """Utterances that give fewer encoded frames than their targets need.
 
@@ -60,6 +63,7 @@ def too_short(
         utterances: With targets that the model's tokenizer can encode.
         model: Gives sample rate, tokenizer and lengths.
         largest_speed: Largest factor of speed perturbation, above 0: it shortens utterances.
+        edges_s: Most seconds that augmentation cuts from either end, of at most a quarter.
 
     Returns:
         (utterance, encoded frames, frames needed) of each.
@@ -68,6 +72,7 @@ def too_short(
         return []
     rate = model.frontend.sample_rate
     samples = torch.tensor([int(round(u.duration_s * rate) / largest_speed) for u in utterances])
+    samples -= 2 * (samples // 4).clamp(max=round(edges_s * rate))
     encoded = model.encoder.output_lengths(model.frontend.output_lengths(samples)).tolist()
     found = []
     for utterance, frames in zip(utterances, encoded, strict=True):
@@ -80,7 +85,11 @@ def too_short(
 
 
 def drop_too_short(
-    utterances: Sequence[Utterance], model: SpeechModel, largest_speed: float, skip: bool
+    utterances: Sequence[Utterance],
+    model: SpeechModel,
+    largest_speed: float,
+    skip: bool,
+    edges_s: float = 0.0,
 ) -> tuple[list[Utterance], list[str]]:
     """The training utterances that are long enough, and the ids of the others.
 
@@ -89,18 +98,19 @@ def drop_too_short(
         model: See `too_short`.
         largest_speed: See `too_short`.
         skip: Whether too short utterances may be dropped.
+        edges_s: See `too_short`.
 
     Raises:
         DataError: Some are too short and ``skip`` is False, or none would be left.
     """
-    found = too_short(utterances, model, largest_speed)
+    found = too_short(utterances, model, largest_speed, edges_s)
     ids = [utterance.id for utterance, _, _ in found]
     if found and (not skip or len(found) == len(utterances)):
         utterance, frames, needed = found[0]
         raise DataError(
             f"{len(found)} training utterance(s) are too short for their targets, such as "
             f"{utterance.id}: {frames} encoded frames must be at least {needed}; lower the "
-            "encoder's subsampling or data.augment.speeds, or drop them with "
+            "encoder's subsampling, data.augment.speeds or edges_s, or drop them with "
             f"training.skip_too_short: true. All: {listed(ids)}"
         )
     dropped = set(ids)

@@ -120,8 +120,14 @@ def run_training(
     for name, utterances in splits.items():
         check_targets(utterances, tokenizer, name)
     model = build_model(tokenizer)
-    speed = max([1.0, *recipe.data.augment.speeds])
-    chosen, dropped = drop_too_short(splits["train"], model, speed, recipe.training.skip_too_short)
+    augment = recipe.data.augment
+    chosen, dropped = drop_too_short(
+        splits["train"],
+        model,
+        max([1.0, *augment.speeds]),
+        recipe.training.skip_too_short,
+        augment.edges_s,
+    )
     accelerator = make_accelerator(recipe.training)
     main = accelerator.is_main_process
     if dropped and main:
@@ -136,7 +142,7 @@ def run_training(
         chosen,
         tokenizer,
         rate,
-        augment=recipe.data.augment,
+        augment=augment,
         seed=recipe.seed,
         cache=recipe.data.cache_mb > 0,
         cache_mb=recipe.data.cache_mb,

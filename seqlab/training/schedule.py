@@ -7,6 +7,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from seqlab.errors import RecipeError
+from seqlab.values import not_default
+
+_USERS = {
+    "step_size": ("step",),
+    "gamma": ("step",),
+    "final_factor": ("cosine", "warmup_cosine"),
+    "model_dim": ("noam",),
+    "initial_divisor": ("one_cycle",),
+    "final_divisor": ("one_cycle",),
+}
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,15 @@ class ScheduleConfig:
         if not 0 < self.gamma <= 1:
             raise RecipeError(f"schedule.gamma={self.gamma} must be in (0, 1]; 0.1 is common")
         if not 0 <= self.final_factor <= 1:
-            raise RecipeError(f"schedule.final_factor={self.final_factor} must be in [0, 1]")
+            raise RecipeError(
+                f"schedule.final_factor={self.final_factor} must be in [0, 1]; 0 is usual"
+            )
+        for name, value in not_default(self, _USERS).items():
+            if self.name not in _USERS[name]:
+                raise RecipeError(
+                    f"schedule.{name}={value} goes with {', '.join(_USERS[name])}, not "
+                    f"{self.name}; leave it out"
+                )
 
 
 def learning_rate_factor(step: int, total_steps: int, config: ScheduleConfig) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -59,11 +60,18 @@ class MetricsWriter:
     Args:
         folder: The run folder.
         keep_steps: Keep existing rows up to this step, at least 0; 0 begins anew.
+        keep_epochs: Of the rows at the ends of epochs, keep those up to this one; a training
+            killed between such a row and its checkpoint will write it again. None: all.
     """
 
-    def __init__(self, folder: Path, keep_steps: int = 0) -> None:
+    def __init__(self, folder: Path, keep_steps: int = 0, keep_epochs: int | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        kept = [r for r in read_metrics(folder / "metrics.jsonl") if r["step"] <= keep_steps]
+        kept = [
+            row
+            for row in read_metrics(folder / "metrics.jsonl")
+            if row["step"] <= keep_steps
+            and (keep_epochs is None or "epoch_loss" not in row or row["epoch"] <= keep_epochs)
+        ]
         board = folder / "tensorboard"
         for events in board.glob("events.out.tfevents.*"):
             events.unlink()
@@ -76,8 +84,12 @@ class MetricsWriter:
             self.write(row)
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Append one row; its keys are among `COLUMNS`, "step" and "epoch" among them."""
-        self._jsonl.write(json.dumps(dict(row)) + "\n")
+        """Append one row; its keys are among `COLUMNS`, "step" and "epoch" among them.
+
+        Figures that are not finite are left out: JSON has no word for them.
+        """
+        row = {name: value for name, value in row.items() if math.isfinite(value)}
+        self._jsonl.write(json.dumps(row) + "\n")
         self._csv.writerow(row)
         for name, value in row.items():
             if name != "step":

@@ -117,6 +117,36 @@ def test_parts_of_one_file_equal_their_own_loading(tmp_path: Path, suffix: str, 
     assert torch.equal(uncached[0, 3].waveform, dataset[0, 3].waveform)
 
 
+def test_a_file_that_does_not_fit_the_cache_is_read_in_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """60 s of audio, room for 32: no part may cost the decoding of the whole file."""
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, 8000 * 60)
+    soundfile.write(tmp_path / "a.wav", samples, 8000, subtype="FLOAT")
+    whole = from_file(tmp_path / "a.wav", "a")
+    parts = [cut(whole, f"p{i}", float(i), 1.0) for i in range(60)]
+    decoded = []
+
+    def counted(*args, **kwargs):
+        result = load_audio(*args, **kwargs)
+        decoded.append(len(result[0]))
+        return result
+
+    monkeypatch.setattr("seqlab.data.batch.load_audio", counted)
+    dataset = SpeechDataset(parts, None, 8000, cache_mb=1)
+    for index in range(60):
+        assert torch.equal(
+            dataset[0, index].waveform, torch.tensor(samples[index * 8000 :][:8000]).float()
+        )
+    assert decoded == [8000] * 60
+    roomy = SpeechDataset(parts, None, 8000, cache_mb=2)
+    del decoded[:]
+    for index in range(60):
+        dataset_part = roomy[0, index].waveform
+        assert len(dataset_part) == 8000
+    assert decoded == [8000 * 60]
+
+
 def test_a_part_beyond_its_file_is_reported_in_its_own_turn(write_audio) -> None:
     whole = from_file(write_audio("a.wav", 1.0), "a")
     parts = [cut(whole, "good", 0.0, 0.5), replace(whole, id="bad", start_s=0.9, duration_s=0.5)]

@@ -42,6 +42,24 @@ def test_held_out_speakers(root: Path) -> None:
         load_split(replace(config, hold_out_speakers=["bob"]), "test")
 
 
+def test_a_misspelt_held_out_speaker_is_found(root: Path) -> None:
+    """Else a model trained on her would be said to be tested without her."""
+    config = DataConfig(
+        str(root), batch_size=4, test=["train", "test"], hold_out_speakers=["s1", "S0"]
+    )
+    with pytest.raises(DataError, match=r"hold_out_speakers: S0 not in data\.test"):
+        load_split(config, "test")
+
+
+@pytest.mark.parametrize("name", ["noise_snr_db", "noise_probability", "reverberation_probability"])
+def test_augmentation_that_would_not_happen_is_refused(name: str) -> None:
+    value = (0.0, 5.0) if name == "noise_snr_db" else 0.9
+    manifest = "reverberation" if "reverberation" in name else "noise"
+    with pytest.raises(DataError, match=f"{name}=.* needs {manifest}, a manifest"):
+        AugmentConfig(**{name: value})
+    assert AugmentConfig(**{name: value, manifest: "rooms"})
+
+
 def test_held_out_speakers_must_be_known(utterances, tmp_path: Path) -> None:
     write_manifest([replace(utterances[0], speaker=None)], tmp_path / "train.jsonl.gz")
     config = DataConfig(str(tmp_path), batch_size=4, hold_out_speakers=["s1"])

@@ -118,6 +118,9 @@ def test_a_model_without_parameters_is_refused() -> None:
         ({"betas": (0.9, 1.0)}, r"betas\[1\]=1.0 must be in \[0, 1\)"),
         ({"name": "adam", "momentum": 0.9}, "momentum=0.9 goes with sgd or rmsprop"),
         ({"name": "sgd", "nesterov": True}, "nesterov=true needs"),
+        ({"name": "sgd", "betas": (0.9, 0.98)}, r"betas=\(0.9, 0.98\) goes with adam, adamw, not"),
+        ({"name": "adamw", "alpha": 0.9}, "alpha=0.9 goes with rmsprop, not adamw; leave it out"),
+        ({"name": "sgd", "eps": 1e-3}, "eps=0.001 goes with adagrad"),
     ],
 )
 def test_values_out_of_range(settings: dict[str, object], message: str) -> None:

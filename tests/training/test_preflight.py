@@ -45,6 +45,19 @@ def test_speed_shortens(root: Path) -> None:
     assert [u.id for u, _, _ in too_short(utterances, model, 1.3)] == ["tight"]
 
 
+def test_cut_edges_shorten(root: Path) -> None:
+    """4 encoded frames; 10 ms off both ends leave 6 frames and 3, 20 ms leave 4 and 2."""
+    tokenizer = build_tokenizer(make_recipe(root), ["abc"])
+    model = build_model(make_recipe(root), tokenizer)
+    utterances = [spoken("tight", 8, "abc")]
+    assert too_short(utterances, model, edges_s=0.01) == []
+    assert [(frames, needed) for _, frames, needed in too_short(utterances, model, 1, 0.02)] == [
+        (2, 3)
+    ]
+    # never more than a quarter: 95 ms keep 47.5, so 3 frames and 2
+    assert [frames for _, frames, _ in too_short(utterances, model, edges_s=9.0)] == [2]
+
+
 def test_too_short_is_an_error_or_dropped(root: Path, tmp_path: Path) -> None:
     found = read_manifest(root / "train.jsonl.gz")
     found.append(utterance(root, "hasty", "c", transcript="abcabcabcabcabcabc"))

@@ -134,6 +134,11 @@ def test_a_warmup_longer_than_the_training_only_rises(name: str, warmup: int) ->
         ({"name": "step", "step_size": 0}, "step_size=0 must be at least 1"),
         ({"name": "cosine", "final_factor": 2.0}, "final_factor=2.0 must be in"),
         ({"name": "one_cycle", "initial_divisor": 0.5}, "initial_divisor=0.5 must be at least 1"),
+        ({"name": "cosine", "step_size": 5}, "step_size=5 goes with step, not cosine; leave it"),
+        ({"name": "cosine", "gamma": 0.5}, "gamma=0.5 goes with step"),
+        ({"name": "one_cycle", "final_factor": 0.1}, "final_factor=0.1 goes with cosine, warmup"),
+        ({"name": "warmup_cosine", "model_dim": 64}, "model_dim=64 goes with noam"),
+        ({"name": "cosine", "final_divisor": 10.0}, "final_divisor=10.0 goes with one_cycle"),
     ],
 )
 def test_values_out_of_range(settings: dict[str, Any], message: str) -> None:

@@ -1,6 +1,7 @@
 """Metrics files are cut back to the step a training resumes from."""
 
 import json
+import math
 from pathlib import Path
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -41,6 +42,25 @@ def test_rows_are_readable_while_training(tmp_path: Path) -> None:
         writer.write(row(1))
         writer.flush()
         assert json.loads((tmp_path / "metrics.jsonl").read_text())["step"] == 1
+
+
+def test_a_row_whose_checkpoint_was_not_written_is_dropped(tmp_path: Path) -> None:
+    """Killed after the row of epoch 2; the checkpoint is of the same step, before its end."""
+    with MetricsWriter(tmp_path) as writer:
+        writer.write({"step": 2, "epoch": 1, "epoch_loss": 1.0})
+        writer.write({"step": 4, "epoch": 2, "train_loss": 0.5})
+        writer.write({"step": 4, "epoch": 2, "epoch_loss": 0.6})
+    with MetricsWriter(tmp_path, keep_steps=4, keep_epochs=1):
+        pass
+    rows = read_metrics(tmp_path / "metrics.jsonl")
+    assert [(r["step"], "epoch_loss" in r) for r in rows] == [(2, True), (4, False)]
+
+
+def test_figures_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
+    with MetricsWriter(tmp_path) as writer:
+        writer.write({"step": 1, "epoch": 1, "dev_loss": math.nan, "gradient_norm": math.inf})
+    assert read_metrics(tmp_path / "metrics.jsonl") == [{"step": 1, "epoch": 1}]
+    assert "nan" not in (tmp_path / "metrics.csv").read_text()
 
 
 def test_no_file_has_no_rows(tmp_path: Path) -> None:
