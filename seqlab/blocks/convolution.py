@@ -7,10 +7,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqlab.blocks.activation import activation
-from seqlab.blocks.checks import check_at_least, check_odd
+from seqlab.blocks.checks import check_odd
 from seqlab.blocks.dropout import Dropout, ReluDropout
 from seqlab.blocks.normalization import MaskedBatchNorm
 from seqlab.blocks.pooling import masked_mean
+from seqlab.checks import check_at_least
 from seqlab.lengths import Length, conv_length, zero_padding
 
 
@@ -66,7 +67,7 @@ class FrameConv(nn.Conv1d):
         image = sequence.unsqueeze(2).permute(0, 3, 1, 2)  # (B, C, T, 1), channels last in memory
         if self._is_slow_in_half_precision and image.device.type == "cpu":
             with torch.autocast("cpu", enabled=False):
-                image = self._convolve(image.float())
+                image = self._convolve(image.to(self.weight.dtype))
         else:
             image = self._convolve(image)
         return image.permute(0, 2, 3, 1).squeeze(2)
@@ -92,25 +93,22 @@ class FrameConv(nn.Conv1d):
         return conv_length(lengths, kernel_size, self.stride[0], kernel_size // 2)
 
 
-class SeparableConv(nn.Module):
-    """Depthwise convolution in time, pointwise over channels, batch norm, activation, dropout.
+class NormalizedConv(nn.Module):
+    """A convolution over frames, batch norm, activation, dropout; padding stays zero.
 
-    Use it as the unit of time-channel separable networks: it costs a fraction of a full
-    convolution of the same kernel. With ``kernel_size=1`` and ``stride=1`` only the pointwise
-    convolution is left.
+    Use it where every output channel should see all input channels under the whole kernel, as in
+    the first layer of a network.
 
     Args:
         input_dim: Input channels, at least 1.
         output_dim: Output channels, at least 1.
-        kernel_size: Frames under the depthwise kernel, odd.
+        kernel_size: Frames under the kernel, odd.
         stride: Frames between outputs, at least 1.
         activation_name: Name for :func:`activation`; None for no activation and no dropout.
         dropout: Probability in [0, 1).
 
     Raises:
         SeqlabError: If an argument is out of range.
-
-    Source: Kriman et al. 2020, "QuartzNet", section 2.
     """
 
     def __init__(
@@ -123,30 +121,53 @@ class SeparableConv(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        self.depthwise: FrameConv | None = None
-        if kernel_size > 1 or stride > 1:
-            self.depthwise = FrameConv(
-                input_dim, input_dim, kernel_size, stride, groups=input_dim, bias=False
-            )
-        self.pointwise = FrameConv(input_dim, output_dim, bias=False)
+        self.convolution = self._convolution(input_dim, output_dim, kernel_size, stride)
         self.norm = MaskedBatchNorm(output_dim)
         self.activation: MaskedActivation | None = None
         if activation_name is not None:
             self.activation = MaskedActivation(activation_name, dropout, in_place=True)
 
+    def _convolution(
+        self, input_dim: int, output_dim: int, kernel_size: int, stride: int
+    ) -> nn.Module:
+        return FrameConv(input_dim, output_dim, kernel_size, stride, bias=False)
+
     def forward(self, sequence: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Map sequence (B, T, C), zero beyond lengths (B,), to (B, T', C') likewise, lengths."""
-        if self.depthwise is not None:
-            sequence = self.depthwise(sequence)
-            lengths = self.depthwise.output_lengths(lengths)
-        sequence = self.norm(self.pointwise(sequence), lengths)
+        sequence, lengths = self.convolution(sequence), self.output_lengths(lengths)
+        sequence = self.norm(sequence, lengths)
         if self.activation is not None:
             sequence = self.activation(sequence, lengths)
         return sequence, lengths
 
     def output_lengths(self, lengths: Length) -> Length:
         """Frames that ``forward`` returns for ``lengths`` frames."""
-        return lengths if self.depthwise is None else self.depthwise.output_lengths(lengths)
+        for layer in self.convolution.modules():
+            if isinstance(layer, FrameConv):
+                lengths = layer.output_lengths(lengths)
+        return lengths
+
+
+class SeparableConv(NormalizedConv):
+    """The same with a depthwise convolution in time and a pointwise one over channels.
+
+    Use it as the unit of time-channel separable networks: it costs a fraction of a full
+    convolution of the same kernel. With ``kernel_size=1`` and ``stride=1`` only the pointwise
+    convolution is left. Arguments and errors are those of `NormalizedConv`.
+
+    Source: Kriman et al. 2020, "QuartzNet", section 2.
+    """
+
+    def _convolution(
+        self, input_dim: int, output_dim: int, kernel_size: int, stride: int
+    ) -> nn.Module:
+        pointwise = FrameConv(input_dim, output_dim, bias=False)
+        if kernel_size == stride == 1:
+            return pointwise
+        depthwise = FrameConv(
+            input_dim, input_dim, kernel_size, stride, groups=input_dim, bias=False
+        )
+        return nn.Sequential(depthwise, pointwise)
 
 
 class MaskedActivation(nn.Module):

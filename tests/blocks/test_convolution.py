@@ -52,7 +52,9 @@ def test_separable_conv_is_depthwise_then_pointwise():
     sequence = torch.randn(2, 11, 4)
     lengths = torch.tensor([11, 6])
     result, frames = layer(zero_padding(sequence, lengths), lengths)
-    full = torch.einsum("oi,ik->oik", layer.pointwise.weight[..., 0], layer.depthwise.weight[:, 0])
+    full = torch.einsum(
+        "oi,ik->oik", layer.convolution[1].weight[..., 0], layer.convolution[0].weight[:, 0]
+    )
     images = zero_padding(sequence, lengths).transpose(1, 2)
     expected = functional.conv1d(images, full, stride=2, padding=2).transpose(1, 2)
     expected = zero_padding((expected / (1 + 1e-5) ** 0.5).relu(), frames)
