@@ -25,6 +25,7 @@ LEVELS = {
     "metrics": 0,
     "detection": 0,
     "intervals": 0,
+    "checks": 0,
     "values": 0,
     "audio_file": 0,
     "components": 1,

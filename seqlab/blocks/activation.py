@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from seqlab.blocks.checks import check_choice
+from seqlab.checks import check_choice
 
 _ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,

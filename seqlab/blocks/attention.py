@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqlab.blocks.activation import activation as make_activation
-from seqlab.blocks.checks import check_at_least, check_probability
 from seqlab.blocks.dropout import Dropout
+from seqlab.checks import check_at_least, check_probability
 from seqlab.errors import SeqlabError
 from seqlab.lengths import valid_mask
 

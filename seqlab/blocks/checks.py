@@ -1,33 +1,12 @@
-"""Argument checks shared by blocks, encoders and heads: value, rule, remedy."""
+"""Checks of sizes and sequences shared by blocks, encoders and heads: value, rule, remedy."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
-
 from torch import Tensor
 
+from seqlab.checks import check_at_least
 from seqlab.errors import SeqlabError
 from seqlab.lengths import check_lengths
-
-
-def check_choice(name: str, value: str, choices: Iterable[str]) -> None:
-    """Raise SeqlabError unless ``value`` is one of ``choices``; close spellings are suggested.
-
-    >>> check_choice("pooling", "mean", ["mean", "max"])
-    """
-    known = sorted(choices)
-    if value in known:
-        return
-    close = difflib.get_close_matches(str(value).lower(), known, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    raise SeqlabError(f"{name}={value!r} is not known; {hint}use one of {', '.join(known)}")
-
-
-def check_at_least(name: str, value: int, minimum: int) -> None:
-    """Raise SeqlabError unless the integer ``value`` is ``minimum`` or more."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise SeqlabError(f"{name}={value!r} must be an integer of at least {minimum}")
 
 
 def check_odd(name: str, value: int) -> None:
@@ -37,12 +16,6 @@ def check_odd(name: str, value: int) -> None:
         raise SeqlabError(
             f"{name}={value} must be odd to stay centred; use {value - 1} or {value + 1}"
         )
-
-
-def check_probability(name: str, value: float) -> None:
-    """Raise SeqlabError unless ``value`` is within [0, 1)."""
-    if not 0 <= value < 1:
-        raise SeqlabError(f"{name}={value!r} must be at least 0 and below 1")
 
 
 def check_sequence(sequence: Tensor, lengths: Tensor, dim: int, what: str) -> None:

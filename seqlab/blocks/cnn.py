@@ -5,9 +5,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seqlab.blocks.checks import check_at_least, check_odd
+from seqlab.blocks.checks import check_odd
 from seqlab.blocks.convolution import MaskedActivation
 from seqlab.blocks.normalization import MaskedBatchNorm
+from seqlab.checks import check_at_least
 from seqlab.lengths import Length, conv_length
 
 

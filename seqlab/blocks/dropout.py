@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seqlab.blocks.checks import check_probability
+from seqlab.checks import check_probability
 
 _LEVELS = 1 << 16
 _CACHED_ELEMENTS = 1 << 17

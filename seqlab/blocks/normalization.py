@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 
-from seqlab.blocks.checks import check_at_least
+from seqlab.checks import check_at_least
 from seqlab.errors import SeqlabError
 from seqlab.lengths import valid_mask, zero_padding
 

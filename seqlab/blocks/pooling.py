@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from seqlab.blocks.checks import check_choice
+from seqlab.checks import check_choice
 from seqlab.lengths import valid_mask, zero_padding
 
 POOLINGS = ("attention", "max", "mean")

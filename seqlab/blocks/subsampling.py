@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from seqlab.blocks.checks import check_at_least
 from seqlab.blocks.convolution import FrameConv, MaskedActivation
+from seqlab.checks import check_at_least
 from seqlab.errors import SeqlabError
 from seqlab.lengths import Length, zero_padding
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from seqlab.blocks.checks import check_at_least
+from seqlab.checks import check_at_least
 from seqlab.contracts import Hypothesis
 from seqlab.errors import SeqlabError
 from seqlab.lengths import check_lengths

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from seqlab.blocks.checks import check_at_least, check_sequence
+from seqlab.blocks.checks import check_sequence
 from seqlab.blocks.convolution import FrameConv, MaskedActivation
+from seqlab.checks import check_at_least
 from seqlab.contracts import Encoder
 from seqlab.lengths import Length, zero_padding
 

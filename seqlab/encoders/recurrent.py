@@ -9,12 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from seqlab.blocks.checks import (
-    check_at_least,
-    check_choice,
-    check_probability,
-    check_sequence,
-)
+from seqlab.blocks.checks import check_sequence
+from seqlab.checks import check_at_least, check_choice, check_probability
 from seqlab.contracts import Encoder
 from seqlab.lengths import Length, conv_length, zero_padding
 

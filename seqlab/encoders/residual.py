@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from seqlab.blocks.checks import check_at_least, check_sequence
+from seqlab.blocks.checks import check_sequence
 from seqlab.blocks.cnn import ImageConv, ResidualImageBlock
 from seqlab.blocks.convolution import FrameConv, MaskedActivation
 from seqlab.blocks.normalization import MaskedBatchNorm
+from seqlab.checks import check_at_least
 from seqlab.contracts import Encoder
 from seqlab.errors import SeqlabError
 from seqlab.lengths import Length, zero_padding

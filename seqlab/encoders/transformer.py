@@ -5,9 +5,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from seqlab.blocks.attention import TransformerLayer, rotary_positions, sinusoidal_positions
-from seqlab.blocks.checks import check_at_least, check_choice, check_sequence
+from seqlab.blocks.checks import check_sequence
 from seqlab.blocks.dropout import Dropout
 from seqlab.blocks.subsampling import ConvSubsampling
+from seqlab.checks import check_at_least, check_choice
 from seqlab.contracts import Encoder
 from seqlab.errors import SeqlabError
 from seqlab.lengths import Length, zero_padding

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from seqlab.checks import check_choice, check_range
 from seqlab.errors import AudioError, SeqlabError
 from seqlab.frontend.hashing import uniform
-from seqlab.frontend.validation import check_choice, check_range
 from seqlab.lengths import check_lengths, zero_padding
 from seqlab.values import Described
 

@@ -10,6 +10,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
+from seqlab.checks import check_at_least
 from seqlab.contracts import Frontend
 from seqlab.errors import AudioError, SeqlabError
 from seqlab.frontend import presets
@@ -26,7 +27,7 @@ from seqlab.frontend.spectrum import (
     log_energy,
     power_spectrum,
 )
-from seqlab.frontend.validation import check_positive_int, check_waveform
+from seqlab.frontend.validation import check_waveform
 from seqlab.frontend.window import make_window
 from seqlab.lengths import check_lengths, pad_stack, zero_padding
 
@@ -191,7 +192,7 @@ class FramedFrontend(Frontend):
 
     def initial_state(self, batch_size: int = 1) -> StreamState:
         """State of ``batch_size`` streams before their first sample."""
-        check_positive_int("batch_size", batch_size, "give the number of streams run abreast")
+        check_at_least("batch_size", batch_size, 1, "give the number of streams run abreast")
         self._check_streaming()
         samples = self.window.new_zeros(batch_size, 0)
         history = self.window.new_zeros(batch_size, 0, self.static_dim)

@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+from seqlab.checks import check_at_least, check_choice
 from seqlab.errors import SeqlabError
-from seqlab.frontend.validation import check_choice, check_positive_int
 
 DCT_NORMS = ("ortho", "htk")
 DELTA_METHODS = ("kaldi", "htk")
@@ -36,7 +36,7 @@ def dct_matrix(n_mels: int, n_mfcc: int, norm: str = "ortho") -> Tensor:
         2.0
     """
     check_choice("dct_norm", norm, DCT_NORMS)
-    check_positive_int("n_mfcc", n_mfcc, "13 is common")
+    check_at_least("n_mfcc", n_mfcc, 1, "13 is common")
     if n_mfcc > n_mels:
         raise SeqlabError(
             f"n_mfcc={n_mfcc} must be at most n_mels={n_mels}; lower n_mfcc or raise n_mels"
@@ -113,7 +113,7 @@ def add_deltas(
         [0.5, 0.8, 1.0, 1.0, 1.0, 0.8, 0.5]
     """
     check_choice("delta_method", method, DELTA_METHODS)
-    check_positive_int("delta_window", window, "2 is common")
+    check_at_least("delta_window", window, 1, "2 is common")
     slope = torch.arange(-window, window + 1, dtype=torch.float64)
     slope = slope / slope.square().sum()
     orders = [features]

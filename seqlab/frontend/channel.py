@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from seqlab.checks import check_range
 from seqlab.errors import AudioError
-from seqlab.frontend.validation import check_range
 
 
 def colored_noise(length: int, exponent: float, rng: np.random.Generator) -> Tensor:

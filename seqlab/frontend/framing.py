@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from seqlab.checks import check_at_least, check_choice
 from seqlab.errors import SeqlabError
 from seqlab.frontend.hashing import seed_tensor, uniform
-from seqlab.frontend.validation import check_choice, check_positive_int
 from seqlab.lengths import Length, frame_count, frame_count_centered, frame_count_rounded
 
 EDGES = ("snip", "mirror", "zero", "reflect")
@@ -46,9 +46,9 @@ class FrameLayout:
     drop_last: bool = False
 
     def __post_init__(self) -> None:
-        check_positive_int("win_length", self.win_length, "25 ms are 0.025 * sample_rate")
-        check_positive_int("hop_length", self.hop_length, "10 ms are 0.01 * sample_rate")
-        check_positive_int("n_fft", self.n_fft, "take a power of two not below win_length")
+        check_at_least("win_length", self.win_length, 1, "25 ms are 0.025 * sample_rate")
+        check_at_least("hop_length", self.hop_length, 1, "10 ms are 0.01 * sample_rate")
+        check_at_least("n_fft", self.n_fft, 1, "take a power of two not below win_length")
         check_choice("edges", self.edges, EDGES)
         if self.n_fft < self.win_length:
             raise SeqlabError(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from seqlab.checks import check_choice
 from seqlab.frontend.base import FramedFrontend
 from seqlab.frontend.mel import mel_matrix
 from seqlab.frontend.options import FrameOptions
 from seqlab.frontend.spectrum import EPSILON, row_product
-from seqlab.frontend.validation import check_choice
 
 POSITIONS = ("first", "last")
 

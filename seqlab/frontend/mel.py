@@ -8,8 +8,8 @@ import warnings
 import torch
 from torch import Tensor
 
+from seqlab.checks import check_at_least, check_choice, check_range
 from seqlab.errors import SeqlabError
-from seqlab.frontend.validation import check_choice, check_positive_int, check_range
 
 MEL_SCALES = ("htk", "slaney")
 MEL_NORMS = (None, "slaney")
@@ -67,7 +67,7 @@ def mel_to_hz(mel: Tensor, scale: str = "htk") -> Tensor:
 
 
 def _check_band(sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float) -> None:
-    check_positive_int("n_mels", n_mels, "speech recognisers commonly take 40 or 80")
+    check_at_least("n_mels", n_mels, 1, "speech recognisers commonly take 40 or 80")
     bins = n_fft // 2 + 1
     if n_mels > bins:
         raise SeqlabError(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from seqlab.checks import check_choice
 from seqlab.frontend.cepstrum import dct_matrix, lifter_weights
 from seqlab.frontend.logmel import POSITIONS, LogMel
 from seqlab.frontend.spectrum import EPSILON, row_product
-from seqlab.frontend.validation import check_choice
 
 
 class MFCC(LogMel):

@@ -9,8 +9,8 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor, nn
 
+from seqlab.checks import check_at_least, check_range
 from seqlab.errors import ModelError, SeqlabError
-from seqlab.frontend.validation import check_positive_int, check_range
 from seqlab.lengths import check_lengths, valid_mask, zero_padding
 from seqlab.values import Described
 
@@ -100,7 +100,7 @@ class GlobalCMVN(Normalizer):
 
     def __init__(self, input_dim: int, variance: bool = True) -> None:
         super().__init__()
-        check_positive_int("input_dim", input_dim, "take the front end's output_dim")
+        check_at_least("input_dim", input_dim, 1, "take the front end's output_dim")
         self.input_dim, self.variance = input_dim, variance
         self.register_buffer("mean", torch.zeros(input_dim))
         self.register_buffer("std", torch.ones(input_dim))

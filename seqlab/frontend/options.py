@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from seqlab.checks import check_at_least, check_choice, check_range
 from seqlab.errors import SeqlabError
 from seqlab.frontend.cepstrum import DELTA_METHODS
 from seqlab.frontend.framing import FrameLayout
 from seqlab.frontend.spectrum import COMPRESSIONS
-from seqlab.frontend.validation import check_choice, check_positive_int, check_range
 
 ENERGIES = ("none", "raw", "windowed")
 
@@ -41,7 +41,7 @@ class FrameOptions:
     delta_method: str
 
     def __post_init__(self) -> None:
-        check_positive_int("sample_rate", self.sample_rate, "16000 is common for speech")
+        check_at_least("sample_rate", self.sample_rate, 1, "16000 is common for speech")
         check_range("scale", self.scale, 1e-12, 1e12, "1 keeps [-1, 1], 32768 gives int16 size")
         check_range("preemphasis", self.preemphasis, 0, 1, "0.97 is common, 0 leaves it out")
         check_range("dither", self.dither, 0, 1e12, "0 leaves it out")
@@ -51,7 +51,7 @@ class FrameOptions:
         check_choice("compression", self.compression, COMPRESSIONS)
         check_choice("energy", self.energy, ENERGIES)
         check_choice("delta_method", self.delta_method, DELTA_METHODS)
-        check_positive_int("delta_window", self.delta_window, "2 is common")
+        check_at_least("delta_window", self.delta_window, 1, "2 is common")
         if self.dynamic_range is not None:
             check_range("dynamic_range", self.dynamic_range, 1e-6, 1e6, "None leaves it out")
             if self.energy != "none":
@@ -69,6 +69,6 @@ class FrameOptions:
         """Frame layout; lengths that are None become 25 ms, 10 ms and the next power of two."""
         win_length = self.sample_rate // 40 if self.win_length is None else self.win_length
         hop_length = self.sample_rate // 100 if self.hop_length is None else self.hop_length
-        check_positive_int("win_length", win_length, "25 ms are 0.025 * sample_rate")
+        check_at_least("win_length", win_length, 1, "25 ms are 0.025 * sample_rate")
         n_fft = 1 << (win_length - 1).bit_length() if self.n_fft is None else self.n_fft
         return FrameLayout(win_length, hop_length, n_fft, self.edges, self.drop_last)

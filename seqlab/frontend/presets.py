@@ -22,9 +22,10 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from seqlab.checks import check_choice
 from seqlab.errors import SeqlabError
 from seqlab.frontend.spectrum import EPSILON
-from seqlab.frontend.validation import did_you_mean
+from seqlab.values import did_you_mean
 
 Settings = dict[str, Any]
 
@@ -218,17 +219,11 @@ def settings(frontend: type, name: str, overrides: Mapping[str, Any]) -> Setting
     """
     kind = next((base.__name__ for base in frontend.__mro__ if base.__name__ in PRESETS), "")
     table = PRESETS.get(kind, {})
-    if name not in table:
-        known = ", ".join(repr(preset) for preset in table)
-        raise SeqlabError(
-            f"preset {name!r} of {frontend.__name__} must be one of {known}"
-            f"{did_you_mean(name, table)}"
-        )
+    check_choice(f"{frontend.__name__} preset", name, table)
     arguments = list(inspect.signature(frontend).parameters)
     for key in overrides:
         if key not in arguments:
             raise SeqlabError(
-                f"{key!r} must be an argument of {frontend.__name__}"
-                f"{did_you_mean(key, arguments)}; it takes {', '.join(arguments)}"
+                f"{key!r} must be an argument of {frontend.__name__}{did_you_mean(key, arguments)}"
             )
     return {**table[name], **overrides}

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from seqlab.frontend.validation import check_choice, check_positive_int
+from seqlab.checks import check_at_least, check_choice
 
 WINDOWS = ("hann", "hamming", "povey", "blackman", "rectangular")
 
@@ -41,7 +41,7 @@ def make_window(name: str, win_length: int, *, periodic: bool = False) -> Tensor
         [0.0, 1.0]
     """
     check_choice("window", name, WINDOWS)
-    check_positive_int("win_length", win_length, "give the length of a frame in samples")
+    check_at_least("win_length", win_length, 1, "give the length of a frame in samples")
     parts = win_length if periodic else win_length - 1
     if name == "rectangular" or parts == 0:
         return torch.ones(win_length, dtype=torch.float64)

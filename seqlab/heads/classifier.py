@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seqlab.blocks.checks import check_at_least, check_probability, check_sequence
+from seqlab.blocks.checks import check_sequence
 from seqlab.blocks.dropout import Dropout
 from seqlab.blocks.pooling import pooling as make_pooling
+from seqlab.checks import check_at_least, check_probability
 from seqlab.contracts import Head
 from seqlab.errors import SeqlabError
 

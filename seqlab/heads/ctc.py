@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seqlab.blocks.checks import check_at_least, check_sequence
+from seqlab.blocks.checks import check_sequence
 from seqlab.blocks.dropout import Dropout
+from seqlab.checks import check_at_least
 from seqlab.contracts import Head
 from seqlab.errors import SeqlabError
 from seqlab.lengths import check_lengths, valid_mask

@@ -124,6 +124,7 @@ def check_gradients(encoder: Encoder) -> None:
     reached = features.grad.abs().sum(-1) > 0
     # A window or stack at the very end may be left out; whatever is padding must be.
     assert reached[0, :45].all() and reached[1, :28].all() and not reached[1, 32:].any()
+    assert (features.grad != 0).any(1).any(0).all(), "a feature is never read"
 
 
 def check_no_future(encoder: Encoder, frames: int = 24) -> None:
@@ -140,28 +141,38 @@ def check_no_future(encoder: Encoder, frames: int = 24) -> None:
 
 
 def check_chunks(encoder: Encoder, chunks: Sequence[int], batch_size: int = 2) -> None:
-    """``step`` over any chunking gives, as early as promised, what ``forward`` gives."""
+    """``step`` over any chunking gives, as early as promised, what ``forward`` gives.
+
+    And it remembers nothing: a step from an old state gives what it gave before.
+    """
     encoder = copy.deepcopy(encoder).eval()
     frames = sum(chunks)
     features = noise(batch_size, frames, encoder.input_dim)
     state = encoder.initial_state(batch_size)
-    pieces, seen, emitted = [], 0, 0
+    pieces, steps, seen, emitted = [], [], 0, 0
     with torch.no_grad():
         whole, _ = encoder(features, torch.full((batch_size,), frames))
         for chunk in chunks:
-            piece, state = encoder.step(features[:, seen : seen + chunk], state)
+            new, before = features[:, seen : seen + chunk], state
+            piece, state = encoder.step(new, before)
             seen, emitted = seen + chunk, emitted + piece.shape[1]
             assert emitted == int(encoder.output_lengths(torch.tensor(seen)))
             pieces.append(piece)
+            steps.append((new, before, piece))
+        for new, before, piece in reversed(steps):
+            assert torch.equal(encoder.step(new, before)[0], piece)
     torch.testing.assert_close(torch.cat([whole[:, :0], *pieces], dim=1), whole, **CLOSE)
 
 
 def check_round_trip(module: nn.Module, fresh: nn.Module, *inputs: Tensor) -> None:
-    """A fresh module with the state of another gives the same results to the bit."""
+    """A module that began otherwise, with the state of another, gives the same to the bit."""
     module, fresh = copy.deepcopy(module).eval(), fresh.eval()
-    fresh.load_state_dict(module.state_dict(), strict=True)
     with torch.no_grad():
+        before = fresh(*inputs)
+        fresh.load_state_dict(module.state_dict(), strict=True)
         expected, result = module(*inputs), fresh(*inputs)
+    first = [output[0] if isinstance(output, tuple) else output for output in (before, expected)]
+    assert not torch.equal(*first), "both began alike, which proves nothing"
     for one, other in zip(
         *((e if isinstance(e, tuple) else (e,)) for e in (expected, result)), strict=True
     ):

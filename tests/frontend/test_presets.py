@@ -175,8 +175,8 @@ def test_overrides_win() -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "overrides", "message"),
     [
-        (LogMel, "kladi", {}, "preset 'kladi' of LogMel must be one of .*mean 'kaldi'"),
-        (MFCC, "whisper", {}, "preset 'whisper' of MFCC must be one of 'kaldi', 'htk', "),
+        (LogMel, "kladi", {}, "LogMel preset='kladi' must be one of .*mean 'kaldi'"),
+        (MFCC, "whisper", {}, "MFCC preset='whisper' must be one of 'kaldi', 'htk', "),
         (Spectrogram, "htk", {}, "must be one of 'kaldi', 'librosa', 'torchaudio'"),
         (LogMel, "kaldi", {"num_mels": 40}, "'num_mels' must be an argument .*mean 'n_mels'"),
     ],

@@ -55,7 +55,7 @@ def test_weights_follow_the_model_but_not_its_files():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"pooling": "avg"}, "use one of attention, max, mean"),
+        ({"pooling": "avg"}, "must be one of 'attention', 'max', 'mean'"),
         ({"label_smoothing": 1.0}, "label_smoothing"),
         ({"class_weights": [1.0, 2.0]}, "must be 4 finite numbers"),
         ({"class_weights": [1.0, 2.0, 0.0, 1.0]}, "above 0"),
