@@ -84,7 +84,8 @@ def wilson_interval(right: float, total: int, confidence: float = 0.95) -> tuple
     center = share + z * z / (2 * total)
     spread = z * math.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
     scale = 1 + z * z / total
-    return max(0.0, (center - spread) / scale), min(1.0, (center + spread) / scale)
+    low = 0.0 if right == 0 else max(0.0, (center - spread) / scale)
+    return low, 1.0 if right == total else min(1.0, (center + spread) / scale)
 
 
 def _check_confidence(confidence: float) -> None:

@@ -213,6 +213,8 @@ class TestIntervals:
             (1, 29, (0.0061, 0.1718)),
         ]:
             assert wilson_interval(right, total) == pytest.approx(expected, abs=5e-5)
+        for total in range(1, 200):  # the figure itself lies within, rounding or not
+            assert wilson_interval(total, total)[1] == 1.0 and wilson_interval(0, total)[0] == 0.0
         for right, total in [(1, 0), (3, 2), (-1, 2)]:
             with pytest.raises(SeqlabError, match="0 <= right <= total"):
                 wilson_interval(right, total)

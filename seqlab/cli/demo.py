@@ -45,10 +45,22 @@ def train_demo(folder: Path, overrides: list[str]) -> RunResult:
     overrides = [f"--data.root={data}", *overrides]
     recipe = load_recipe(find_recipe(RECIPE), overrides)
     run_folder = folder / "run"
-    if (run_folder / "checkpoints").is_dir():  # the demo's own, from an earlier time
+    if is_demo(run_folder, recipe.title):  # from an earlier time
         shutil.rmtree(run_folder)
     command = ["seqlab", "train", RECIPE, *overrides, "-o", str(run_folder)]
     return train_recipe(recipe, run_folder, command)
+
+
+def is_demo(folder: Path, title: str) -> bool:
+    """Whether ``folder`` holds a training of the demo's recipe, not one of the user's own."""
+    from seqlab.errors import RecipeError
+    from seqlab.recipe_file import read_yaml
+
+    try:
+        recipe = read_yaml(folder / "recipe.yaml")
+    except RecipeError:
+        return False
+    return recipe.get("title") == title and recipe.get("synthetic") is True
 
 
 def cut_example(result: RunResult, folder: Path) -> tuple[Path, str]:

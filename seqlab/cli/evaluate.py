@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "manifest", metavar="MANIFEST", help="a manifest (.jsonl, .jsonl.gz) or a TSV file"
     )
+    parser.add_argument("--split", metavar="NAME", help="split to read from a TSV file of several")
     parser.add_argument("--batch-size", type=int, default=16, metavar="N", help="default: 16")
     parser.add_argument(
         "--by-speaker",
@@ -46,7 +47,7 @@ def as_json(evaluation: Evaluation, by_speaker: bool) -> dict[str, Any]:
     content = evaluation.to_dict()
     if by_speaker:
         content["confidence_interval"] = evaluation.interval(by_speaker=True)
-    speakers = speaker_rows(content["records"], evaluation.metric)
+    speakers = speaker_rows(content["records"], evaluation.metric, most=None)
     content["speakers"] = [
         {name: row[name] for name in ("speaker", "utterances", "value")} for row in speakers
     ]
@@ -73,12 +74,25 @@ def print_evaluation(content: dict[str, Any]) -> None:
         print_table(["speaker", "utterances", name], rows)
 
 
+def check_output(folder: Path) -> None:
+    """Refuse to replace what a training has left.
+
+    Raises:
+        DataError: it is a run folder.
+    """
+    if (folder / "checkpoints").exists() or (folder / "recipe.yaml").exists():
+        raise DataError(
+            f"{folder} is the folder of a training, must be another: its evaluation.json, run.json "
+            "and report.html would be replaced; choose a new folder"
+        )
+
+
 def write_evaluation(content: dict[str, Any], folder: Path, args: argparse.Namespace) -> None:
     """Leave ``evaluation.json`` and ``report.html`` in a folder."""
     from seqlab.training.report import write_report
 
     folder.mkdir(parents=True, exist_ok=True)
-    split = Path(args.manifest).name.partition(".")[0]
+    split = args.split or Path(args.manifest).name.partition(".")[0]
     text = json.dumps({split: content}, ensure_ascii=False, indent=1)
     (folder / "evaluation.json").write_text(text, encoding="utf-8")
     facts = {"title": f"{args.model} on {args.manifest}", "command": args.argv}
@@ -94,7 +108,9 @@ def run(args: argparse.Namespace) -> int:
 
     if args.batch_size < 1:
         raise DataError(f"--batch-size {args.batch_size} must be at least 1")
-    utterances = read_manifest(args.manifest)
+    if args.output:
+        check_output(Path(args.output))
+    utterances = read_manifest(args.manifest, args.split)
     if not utterances:
         raise DataError(f"{args.manifest} has 0 utterances, must have at least 1")
     model = load_model(args.model, args.allow_module)

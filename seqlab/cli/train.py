@@ -129,9 +129,21 @@ def print_result(result: RunResult) -> None:
     print(f"report: {result.folder / 'report.html'}")
 
 
-def reproducing_command(argv: Sequence[str]) -> list[str]:
-    """The command without ``--resume``: what gives the whole result in one go."""
-    return [argument for argument in argv if argument != "--resume"]
+def reproducing_command(argv: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+    """The command without ``--resume``: what gives the whole result in one go.
+
+    Args:
+        argv: As typed, ``seqlab`` first.
+        environment: Of the process; torchrun says there how many it started.
+
+    >>> reproducing_command(["seqlab", "train", "a.yaml", "--resume"], {"WORLD_SIZE": "2"})
+    ['torchrun', '--nproc-per-node', '2', '-m', 'seqlab.cli.main', 'train', 'a.yaml']
+    """
+    command = [argument for argument in argv if argument != "--resume"]
+    processes = environment.get("WORLD_SIZE", "1")
+    if processes == "1":
+        return command
+    return ["torchrun", "--nproc-per-node", processes, "-m", "seqlab.cli.main", *command[1:]]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -145,7 +157,7 @@ def run(args: argparse.Namespace) -> int:
         print(recipe.to_yaml(), end="")
         return 0
     folder = Path(args.output) if args.output else Path("runs") / path.stem
-    result = train_recipe(recipe, folder, reproducing_command(args.argv), args.resume)
+    result = train_recipe(recipe, folder, reproducing_command(args.argv, os.environ), args.resume)
     if int(os.environ.get("RANK", "0")) != 0:
         return 0
     if args.json:

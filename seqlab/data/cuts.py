@@ -10,11 +10,14 @@ import json
 import os
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from seqlab.data.utterance import Utterance, from_file
 from seqlab.errors import DataError
+
+MAX_LINE = 2**24  # characters; a compressed line could fill the memory
 
 
 def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -27,7 +30,12 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     opened = gzip.open if path.suffix == ".gz" else open
     try:
         with opened(path, "rt", encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
+            for number, line in enumerate(iter(partial(lines.readline, MAX_LINE + 1), ""), start=1):
+                if len(line) > MAX_LINE:
+                    raise DataError(
+                        f"{path}:{number}: longer than {MAX_LINE} characters, must be one lhotse "
+                        "cut; make the manifest anew"
+                    )
                 if line.strip():
                     yield number, _json_object(line, f"{path}:{number}")
     except (EOFError, gzip.BadGzipFile, zlib.error, UnicodeDecodeError) as error:

@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 
-def read_manifest(path: str | os.PathLike[str]) -> list[Utterance]:
+def read_manifest(path: str | os.PathLike[str], split: str | None = None) -> list[Utterance]:
     """Read a manifest: a lhotse CutSet (``.jsonl``, ``.jsonl.gz``) or a table (``.tsv``).
 
     Relative audio paths are taken from the manifest's own folder. The audio itself is not
@@ -33,12 +33,14 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Utterance]:
 
     Args:
         path: the manifest.
+        split: the split to read from a table that names several; other manifests are one split.
 
     Returns:
-        The utterances in the order of the file; of all splits where a table names several.
+        The utterances in the order of the file.
 
     Raises:
-        DataError: missing or damaged file; the message names the line.
+        DataError: missing or damaged file, the message names the line; or a table of several
+            splits without ``split``, for training data must not be tested on by mistake.
     """
     path = Path(path)
     if path.is_dir() or not path.exists():
@@ -48,7 +50,9 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Utterance]:
             "make one with seqlab prepare"
         )
     if path.suffix == ".tsv":
-        return [utterance for _, utterance in read_table(path)]
+        return _one_split(path, split)
+    if split is not None:
+        raise DataError(f"split={split!r} goes with a .tsv table, not {path}; leave it out")
     if not path.name.endswith((".jsonl", ".jsonl.gz")):
         raise DataError(
             f"manifest {path} must end in .jsonl, .jsonl.gz or .tsv; rename it, or make one "
@@ -60,6 +64,19 @@ def read_manifest(path: str | os.PathLike[str]) -> list[Utterance]:
     ]
     check_ids(utterances, str(path))
     return utterances
+
+
+def _one_split(path: Path, split: str | None) -> list[Utterance]:
+    rows = read_table(path)
+    names = list(dict.fromkeys(name for name, _ in rows))
+    if split is None and len(names) > 1:
+        raise DataError(
+            f"{path} names several splits ({', '.join(names)}), must be one; choose a split, or "
+            "make a manifest of each with seqlab prepare tsv"
+        )
+    if split is not None and split not in names:
+        raise DataError(f"{path} has no split {split!r}, has {', '.join(names)}; name one of them")
+    return [utterance for name, utterance in rows if split in (None, name)]
 
 
 def write_manifest(utterances: Iterable[Utterance], path: str | os.PathLike[str]) -> None:

@@ -130,8 +130,16 @@ def frequent_confusions(records: Iterable[Mapping[str, Any]], words: bool) -> li
     ]
 
 
-def speaker_rows(records: Iterable[Mapping[str, Any]], metric: str) -> list[dict[str, Any]]:
-    """The figure of each speaker, the worst first; nothing where speakers are unknown."""
+def speaker_rows(
+    records: Iterable[Mapping[str, Any]], metric: str, most: int | None = MAX_SPEAKERS
+) -> list[dict[str, Any]]:
+    """The figure of each speaker, the worst first; nothing where speakers are unknown.
+
+    Args:
+        records: As ``Evaluation.to_dict`` makes them.
+        metric: "accuracy" or "word_error_rate".
+        most: The worst speakers to keep; None keeps all.
+    """
     by_speaker: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for record in records:
         if record["speaker"]:
@@ -147,7 +155,7 @@ def speaker_rows(records: Iterable[Mapping[str, Any]], metric: str) -> list[dict
     rows.sort(key=lambda row: (-row[0], row[1]["speaker"]))
     return [
         row | {"text": percent(row["value"]), "bar": round(100 * min(row["value"], 1), 1)}
-        for _, row in rows[:MAX_SPEAKERS]
+        for _, row in rows[:most]
     ]
 
 

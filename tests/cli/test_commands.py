@@ -303,3 +303,29 @@ def test_resume_through_the_command_line_gives_the_same_weights(
         for folder in (whole, stopped)
     ]
     assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_evaluate_does_not_replace_a_training(call: Call, keywords: Trained) -> None:
+    before = (keywords.run / "run.json").read_text()
+    outcome = call("evaluate", keywords.run, keywords.corpus / "test.jsonl.gz", "-o", keywords.run)
+    assert outcome.code == 2 and "folder of a training" in outcome.err
+    assert (keywords.run / "run.json").read_text() == before
+
+
+def test_evaluate_one_split_of_a_table(call: Call, keywords: Trained, tmp_path: Path) -> None:
+    wavs = [str(sorted(keywords.corpus.glob(f"{split}*.wav"))[0]) for split in ("train", "test")]
+    rows = [f"{wav}\ta\t{split}" for wav, split in zip(wavs, ("train", "test"), strict=True)]
+    table = tmp_path / "m.tsv"
+    table.write_text("\n".join(["path\tlabel\tsplit", *rows]) + "\n")
+    outcome = call("evaluate", keywords.run, table)
+    assert outcome.code == 2 and "several splits (train, test)" in outcome.err
+    outcome = call("evaluate", keywords.run, table, "--split", "test", "--json")
+    assert [record["path"] for record in json.loads(outcome.out)["records"]] == wavs[1:]
+
+
+def test_the_demo_removes_only_its_own_training(tmp_path: Path, keywords: Trained) -> None:
+    from seqlab.cli.demo import is_demo
+
+    assert is_demo(keywords.run, "tones")
+    assert not is_demo(keywords.run, "digits")
+    assert not is_demo(tmp_path, "tones")

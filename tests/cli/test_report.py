@@ -195,6 +195,9 @@ def test_speakers_are_ratios_of_sums_worst_first() -> None:
     rows = findings.speaker_rows(records, "word_error_rate")
     assert [(row["speaker"], row["value"]) for row in rows] == [("mixed", 0.25), ("good", 0.0)]
     assert findings.speaker_rows(records[1:], "word_error_rate") == []
+    many = [{**records[0], "speaker": f"s{number}"} for number in range(150)]
+    assert len(findings.speaker_rows(many, "word_error_rate")) == findings.MAX_SPEAKERS
+    assert len(findings.speaker_rows(many, "word_error_rate", most=None)) == 150
 
 
 def test_frequent_confusions_count_pairs() -> None:

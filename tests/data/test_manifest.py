@@ -262,3 +262,25 @@ def test_any_bytes_are_read_or_refused(
         read_manifest(path)
     except SeqlabError as error:
         assert str(path) in str(error)
+
+
+def test_a_line_that_would_fill_the_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seqlab.data.cuts.MAX_LINE", 1000)
+    (tmp_path / "m.jsonl.gz").write_bytes(gzip.compress(b"\n" + b" " * 10**6))
+    with pytest.raises(DataError, match=r"m\.jsonl\.gz:2: longer than 1000 characters"):
+        read_manifest(tmp_path / "m.jsonl.gz")
+
+
+def test_a_table_of_several_splits_is_not_read_as_one(write_audio, tmp_path: Path) -> None:
+    write_audio("a.wav", 0.1, folder=tmp_path)
+    write_audio("b.wav", 0.1, folder=tmp_path)
+    table = tmp_path / "m.tsv"
+    table.write_text("path\tlabel\tsplit\na.wav\tyes\ttrain\nb.wav\tno\ttest\n")
+    with pytest.raises(DataError, match=r"several splits \(train, test\), must be one"):
+        read_manifest(table)
+    assert [u.label for u in read_manifest(table, "test")] == ["no"]
+    with pytest.raises(DataError, match="has no split 'dev', has train, test"):
+        read_manifest(table, "dev")
+    write_manifest(read_manifest(table, "test"), tmp_path / "m.jsonl")
+    with pytest.raises(DataError, match=r"goes with a \.tsv table"):
+        read_manifest(tmp_path / "m.jsonl", "test")
