@@ -113,14 +113,14 @@ class BucketBatchSampler:
             self._made = (epoch, self._make(epoch))
         return self._made[1]
 
-    def count_batches(self, epochs: int) -> int:
-        """Batches of the epochs 0 to ``epochs - 1`` together, for schedules.
+    def batch_counts(self, epochs: int) -> list[int]:
+        """Batches of each of the epochs 0 to ``epochs - 1``, for schedules.
 
         Under ``batch_duration_s`` epochs differ slightly in their number of batches.
         """
         if self.batch_size is not None or not self.shuffle:
-            return epochs * len(self.batches(0))
-        return sum(len(self._make(epoch)) for epoch in range(epochs))
+            return [len(self.batches(0))] * epochs
+        return [len(self._make(epoch)) for epoch in range(epochs)]
 
     def __len__(self) -> int:
         """Batches of the current epoch, from its beginning."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import pickle
 import warnings
+import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from seqlab.errors import ModelError, TrainingError
 
 _FORMAT = 1
+_PARTS = {"format", "model", "optimizer", "scaler", "state", "seed", "settings", "data_fingerprint"}
 
 # Settings that may differ between a run and its resumption: they do not change the weights.
 FREE_SETTINGS = (
@@ -59,13 +60,13 @@ def save_atomically(content: Mapping[str, Any], path: Path) -> None:
     """Write tensors and plain values to ``path``: the old file stays until the new one is whole.
 
     Args:
-        content: What ``torch.load(weights_only=True)`` accepts.
+        content: What ``torch.load(weights_only=True)`` accepts; a format number is added.
         path: The file; its folder is made where it is missing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     with partial.open("wb") as file:
-        torch.save(dict(content), file)
+        torch.save({"format": _FORMAT, **content}, file)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
@@ -85,8 +86,11 @@ def load_safely(path: Path) -> dict[str, Any]:
     try:
         with warnings.catch_warnings():  # about other pickle protocols; they are refused anyway
             warnings.simplefilter("ignore")
+            with zipfile.ZipFile(path) as archive:  # torch itself does not look at the checksums
+                if (damaged := archive.testzip()) is not None:
+                    raise ValueError(f"wrong checksum of {damaged}")
             content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError, ValueError) as error:
+    except Exception as error:  # the unpickler raises almost anything on a damaged file
         raise ModelError(
             f"{path} cannot be read as a checkpoint, must hold only tensors and plain values; "
             "it is truncated, or not from seqlab: delete it and start again"
@@ -126,7 +130,7 @@ def save_checkpoint(
         settings: The resolved recipe, plain values.
         data_fingerprint: Changes with the training set and the tokenizer.
     """
-    content = {"format": _FORMAT, "model": dict(model), "optimizer": dict(optimizer)}
+    content: dict[str, Any] = {"model": dict(model), "optimizer": dict(optimizer)}
     content |= {"scaler": None if scaler is None else dict(scaler), "state": asdict(state)}
     content |= {"seed": seed, "settings": plain(settings), "data_fingerprint": data_fingerprint}
     save_atomically(content, path)
@@ -145,6 +149,13 @@ def load_checkpoint(
         TrainingError: Settings, seed or training data are not those of the checkpoint.
     """
     content = load_safely(path)
+    state, known = content.get("state"), {part.name for part in fields(TrainingState)}
+    whole = content.keys() == _PARTS and isinstance(content["settings"], dict)
+    if not (whole and isinstance(state, dict) and state.keys() == known):
+        raise ModelError(
+            f"{path} holds {', '.join(map(str, content))}, must be the checkpoint of a training; "
+            "restore checkpoints/last.pt, or start again in another folder"
+        )
     changed = changed_settings(content["settings"], plain(settings))
     if content["seed"] != seed and "seed" not in changed:
         changed.insert(0, "seed")

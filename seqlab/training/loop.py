@@ -8,7 +8,7 @@ import json
 import math
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate import Accelerator
@@ -18,7 +18,7 @@ from seqlab.data.batch import SpeechDataset
 from seqlab.data.config import DataConfig
 from seqlab.data.loader import make_loader, make_sampler
 from seqlab.data.sampling import BucketBatchSampler
-from seqlab.errors import RecipeError, TrainingError
+from seqlab.errors import ModelError, RecipeError, TrainingError
 from seqlab.training.checkpoint import TrainingState, load_checkpoint
 from seqlab.training.config import TrainingConfig
 from seqlab.training.interrupt import TrainingInterrupted, stop_on_signals
@@ -131,14 +131,14 @@ def _begin(
             settings=settings.recipe,
             data_fingerprint=mark,
         )
-        model.load_state_dict(content["model"])
+        _restore(model, content["model"], folder)
     else:
         fit_normalizer(model, train_set, settings.data)
     module, optimizer = accelerator.prepare(
         LossModule(model), build_optimizer(model, settings.optimizer)
     )
     if content is not None:
-        optimizer.load_state_dict(content["optimizer"])
+        _restore(optimizer, content["optimizer"], folder)
         if content["scaler"] is not None and accelerator.scaler is not None:
             accelerator.scaler.load_state_dict(content["scaler"])
     sampler = make_sampler(
@@ -172,6 +172,17 @@ def _begin(
     return run
 
 
+def _restore(part: Any, state: dict[str, Any], folder: Path) -> None:
+    """Give a model or optimizer its state from the last checkpoint."""
+    try:
+        part.load_state_dict(state)
+    except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"{folder / 'checkpoints' / 'last.pt'} does not fit the recipe's model; resume it with "
+            "the version of seqlab that wrote it, or train into another folder"
+        ) from error
+
+
 def make_accelerator(config: TrainingConfig) -> Accelerator:
     """The accelerator of a training; forgets the settings of an earlier one in this process.
 
@@ -201,11 +212,8 @@ def check_folder(folder: Path, resume: bool) -> None:
 
 def count_steps(sampler: BucketBatchSampler, config: TrainingConfig) -> int:
     """Optimizer steps of the whole training, were it not stopped early."""
-    if sampler.batch_size is not None:
-        steps = config.epochs * math.ceil(len(sampler.batches(0)) / config.accumulate)
-    else:
-        counts = (len(sampler.batches(epoch)) for epoch in range(config.epochs))
-        steps = sum(math.ceil(count / config.accumulate) for count in counts)
+    counts = sampler.batch_counts(config.epochs)
+    steps = sum(math.ceil(count / config.accumulate) for count in counts)
     return steps if config.max_steps is None else min(steps, config.max_steps)
 
 

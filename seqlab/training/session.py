@@ -234,7 +234,7 @@ class Session:
         self.state.elapsed_s = self.elapsed_s
         if self.writer is None:
             return
-        weights = {"format": 1, "epoch": self.state.epoch, "model": self.model.state_dict()}
+        weights = {"epoch": self.state.epoch, "model": self.model.state_dict()}
         if best:
             save_atomically(weights, self.path("best"))
         if keep_epoch and self.config.average_last:

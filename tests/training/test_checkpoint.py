@@ -7,18 +7,21 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqlab.errors import ModelError
 from seqlab.training import checkpoint
 from seqlab.training.checkpoint import (
+    TrainingState,
     average_weights,
     changed_settings,
     flatten,
+    load_checkpoint,
     load_safely,
     plain,
     save_atomically,
+    save_checkpoint,
 )
 
 
@@ -75,6 +78,40 @@ def test_damaged_files(tmp_path: Path, damage: str) -> None:
         load_safely(path)
 
 
+@settings(max_examples=150)
+@given(place=st.integers(0, 10**6), value=st.integers(1, 255))
+def test_one_flipped_byte_is_found(
+    tmp_path_factory: pytest.TempPathFactory, place: int, value: int
+) -> None:
+    """Weights included: torch itself would load them as they are. Only spare bytes may change."""
+    path = tmp_path_factory.mktemp("flipped") / "last.pt"
+    weights = torch.arange(300.0)
+    save_atomically({"model": {"w": weights}}, path)
+    content = bytearray(path.read_bytes())
+    content[place % len(content)] ^= value
+    path.write_bytes(content)
+    try:
+        loaded = load_safely(path)
+    except ModelError as error:
+        assert "cannot be read as a checkpoint" in str(error)
+    else:
+        assert torch.equal(loaded["model"]["w"], weights)
+
+
+@pytest.mark.parametrize("missing", ["settings", "state", "seed", "data_fingerprint", "epoch"])
+def test_a_checkpoint_without_a_part(tmp_path: Path, missing: str) -> None:
+    path = tmp_path / "last.pt"
+    facts: dict[str, Any] = {"seed": 1, "settings": {"a": 1}, "data_fingerprint": "x"}
+    state = TrainingState(step=3)
+    save_checkpoint(path, model={}, optimizer={}, scaler=None, state=state, **facts)
+    assert load_checkpoint(path, **facts)[1] == state
+    content = load_safely(path)
+    (content["state"] if missing == "epoch" else content).pop(missing)
+    save_atomically(content, path)
+    with pytest.raises(ModelError, match=r"last\.pt holds .* must be the checkpoint of a training"):
+        load_checkpoint(path, **facts)
+
+
 @pytest.mark.parametrize("content", [{"format": 2}, {"model": {}}, [1, 2]])
 def test_other_formats(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "last.pt")
@@ -102,7 +139,7 @@ def test_changed_settings() -> None:
     assert changed_settings(before, after) == ["a.c", "gone", "new"]
 
 
-settings = st.recursive(
+values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
@@ -111,7 +148,7 @@ settings = st.recursive(
 )
 
 
-@given(st.dictionaries(st.text("abc", min_size=1, max_size=3), settings, max_size=4))
+@given(st.dictionaries(st.text("abc", min_size=1, max_size=3), values, max_size=4))
 def test_equal_settings_have_no_changes(value: dict[str, Any]) -> None:
     assert changed_settings(value, plain(value)) == []
     assert all(not isinstance(v, dict) or not v for v in flatten(value).values())
