@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from seqlab.audio import save_audio
+from seqlab.data.config import split_path
 from seqlab.data.manifest import Utterance, write_manifest
 from seqlab.model import SpeechModel
 from seqlab.recipe import Recipe, build_model, build_tokenizer, check_recipe, load_recipe
@@ -76,10 +77,11 @@ def make_corpus(folder: Path, recipe: Recipe, speakers: tuple[str, ...]) -> None
     rate = int(recipe.frontend["init_args"]["sample_rate"])
     field = "label" if recipe.text["class_path"].endswith("LabelTokenizer") else "transcript"
     generator = torch.Generator().manual_seed(0)
-    for split in {*recipe.data.train, *recipe.data.dev, *recipe.data.test}:
+    splits = sorted({*recipe.data.train, *recipe.data.dev, *recipe.data.test})
+    for place, split in enumerate(splits):
         utterances = []
         for number in range(4 * len(speakers)):
-            name = f"{split}{number}"
+            name = f"{place}-{number}"
             waveform = torch.randn(rate + 100 * number, generator=generator) * 0.1
             save_audio(folder / f"{name}.wav", waveform, rate)
             target: dict[str, Any] = {field: ("yes", "no")[number // len(speakers) % 2]}
@@ -95,4 +97,4 @@ def make_corpus(folder: Path, recipe: Recipe, speakers: tuple[str, ...]) -> None
                     **target,
                 )
             )
-        write_manifest(utterances, folder / f"{split}.jsonl.gz")
+        write_manifest(utterances, split_path(folder, split))
