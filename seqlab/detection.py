@@ -53,7 +53,7 @@ def detection_curve(
         The curve over all thresholds at which something changes.
 
     Raises:
-        SeqlabError: no keywords, NaN, or no negative audio.
+        SeqlabError: no keywords, NaN or infinity, or no negative audio.
 
     Example:
         >>> curve = detection_curve([0.9, 0.8, 0.3], [0.5, 0.2], negative_hours=2.0)
@@ -67,8 +67,8 @@ def detection_curve(
             f"scores of shape {keywords.shape} and {alarms.shape} must be one-dimensional, with "
             "at least one keyword"
         )
-    if np.isnan(keywords).any() or np.isnan(alarms).any():
-        raise SeqlabError("scores hold NaN, must be numbers; -inf stands for no detection")
+    if not (keywords < np.inf).all() or not (alarms < np.inf).all():
+        raise SeqlabError("scores must be below infinity, not NaN; -inf stands for no detection")
     if not 0 < negative_hours < np.inf:
         raise SeqlabError(f"negative_hours={negative_hours} must be above 0 and finite")
     scores = np.concatenate([keywords, alarms, [np.inf]])

@@ -35,7 +35,15 @@ def _as_picture(features: Tensor) -> Picture:
     return picture
 
 
-def plot_features(features: Tensor, frame_s: float, title: str = "", unit: str = "bin") -> Figure:
+def plot_features(
+    features: Tensor,
+    frame_s: float,
+    title: str = "",
+    unit: str = "bin",
+    *,
+    highest: float | None = None,
+    limits: tuple[float, float] | None = None,
+) -> Figure:
     """Draw features over time; use it to look at what a front end makes of a recording.
 
     Args:
@@ -43,6 +51,9 @@ def plot_features(features: Tensor, frame_s: float, title: str = "", unit: str =
         frame_s: seconds from one frame to the next, above 0.
         title: text above the picture.
         unit: name of the F axis.
+        highest: what the last of the F values stands for, such as a frequency in Hz, where the
+            first stands for 0; None numbers them.
+        limits: values at the ends of the colour scale; None takes the least and the largest.
 
     Returns:
         A matplotlib figure; ``figure.savefig(path)`` writes it.
@@ -51,12 +62,18 @@ def plot_features(features: Tensor, frame_s: float, title: str = "", unit: str =
         SeqlabError: features without frames, or of another shape.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     picture = _as_picture(features)
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     axes = figure.subplots()
-    extent = (0.0, picture.shape[1] * frame_s, -0.5, picture.shape[0] - 0.5)
-    image = axes.imshow(picture, origin="lower", aspect="auto", cmap="magma", extent=extent)
+    step = 1.0 if highest is None else highest / max(1, picture.shape[0] - 1)
+    extent = (0.0, picture.shape[1] * frame_s, -0.5 * step, (picture.shape[0] - 0.5) * step)
+    low, high = limits or (None, None)
+    image = axes.imshow(
+        picture, origin="lower", aspect="auto", cmap="magma", extent=extent, vmin=low, vmax=high
+    )
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("time (s)")
     axes.set_ylabel(unit)
     axes.set_title(title, parse_math=False)

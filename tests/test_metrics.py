@@ -249,6 +249,7 @@ class TestDetectionCurve:
         for arguments, message in [
             (([], [1.0], 1.0), "at least one keyword"),
             (([math.nan], [], 1.0), "NaN"),
+            (([1.0], [math.inf], 1.0), "below infinity"),
             (([1.0], [], 0.0), "negative_hours=0"),
             (([[1.0]], [], 1.0), "one-dimensional"),
         ]:

@@ -38,6 +38,14 @@ def test_figure_has_seconds_and_bins() -> None:
     figure.savefig(io.BytesIO(), format="png")
 
 
+def test_figure_has_hertz_and_a_colour_scale_where_given() -> None:
+    figure = plot_features(torch.rand(9, 5), 0.01, "", "Hz", highest=8000.0, limits=(-1.0, 2.0))
+    axes = figure.axes[0]
+    assert axes.get_ylim() == (-1000.0, 9000.0)
+    assert axes.get_ylabel() == "Hz"
+    assert axes.images[0].get_clim() == (-1.0, 2.0)
+
+
 @pytest.mark.parametrize("shape", [(0, 4), (4,), (2, 3, 4)])
 def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(SeqlabError, match="make no picture"):

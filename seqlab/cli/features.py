@@ -17,6 +17,9 @@ from seqlab.cli.terminal import Progress, print_json, print_table
 from seqlab.errors import DataError, RecipeError
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import Tensor
+
     from seqlab.contracts import Frontend
 
 KINDS = {"logmel": "LogMel", "mfcc": "MFCC", "spectrogram": "Spectrogram"}
@@ -133,6 +136,23 @@ def write_features(path: Path, features: Any, frontend: Frontend) -> None:
     partial.replace(path)
 
 
+def draw(features: Tensor, frontend: Frontend, title: str) -> Figure:
+    """A picture of features (T, F) on the axis and colour scale that suit their kind."""
+    from seqlab import MFCC, Spectrogram
+    from seqlab.plot import plot_features
+
+    frame_s = frontend.hop_length / frontend.sample_rate
+    if isinstance(frontend, MFCC):
+        # c0 and the energy are several times larger than the rest, and would hide it.
+        rest = features[:, 1:-1] if features.shape[1] > 2 else features
+        limits = (float(rest.min()), float(rest.max()))
+        return plot_features(features, frame_s, title, "coefficient", limits=limits)
+    if isinstance(frontend, Spectrogram) and features.shape[1] == frontend.n_fft // 2 + 1:
+        highest = frontend.sample_rate / 2
+        return plot_features(features, frame_s, title, "frequency (Hz)", highest=highest)
+    return plot_features(features, frame_s, title, "band")
+
+
 def one_file(file: str, target: Path, frontend: Frontend, args: argparse.Namespace) -> list[object]:
     """Write the features of one file; returns its row of the table."""
     from seqlab.audio import load_audio
@@ -147,11 +167,8 @@ def one_file(file: str, target: Path, frontend: Frontend, args: argparse.Namespa
     features = frontend.extract(waveform, sample_rate)
     write_features(target, features.numpy(), frontend)
     if args.plot and len(features):
-        from seqlab.plot import plot_features
-
-        frame_s = frontend.hop_length / sample_rate
-        title = f"{Path(file).name}: {args.kind}, {args.preset}"
-        plot_features(features, frame_s, title).savefig(target.with_suffix(".png"), dpi=150)
+        figure = draw(features, frontend, f"{Path(file).name}: {args.kind}, {args.preset}")
+        figure.savefig(target.with_suffix(".png"), dpi=150)
     seconds = round(len(waveform) / sample_rate, 3)
     return [file, str(target), len(features), features.shape[1], seconds]
 

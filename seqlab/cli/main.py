@@ -11,8 +11,9 @@ import argparse
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from seqlab import __version__
 from seqlab.cli.overrides import take_overrides
@@ -53,6 +54,11 @@ def one_line(message: str) -> str:
 def report_error(message: str) -> None:
     """Print ``seqlab: error: message`` on standard error, on one line."""
     print(f"seqlab: error: {one_line(message)}", file=sys.stderr)
+
+
+def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning as ``note: message`` on standard error, without the code that gave it."""
+    print(f"note: {one_line(str(message))}", file=sys.stderr)
 
 
 def top_parser() -> OneLineParser:
@@ -119,7 +125,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code, for scripts to test; see the top of this module.
     """
     try:
-        code = run_command(sys.argv[1:] if argv is None else argv)
+        with warnings.catch_warnings():
+            warnings.showwarning = show_warning
+            code = run_command(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()
         return code
     except SeqlabError as error:

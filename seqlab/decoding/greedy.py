@@ -58,7 +58,7 @@ class GreedyCTCDecoder:
         """One hypothesis for each utterance of log_probs (B, T', C), lengths (B,).
 
         Raises:
-            SeqlabError: If shapes do not fit, or a valid frame holds NaN.
+            SeqlabError: If shapes do not fit, or a valid frame holds no finite number.
         """
         if log_probs.dim() != 3 or log_probs.shape[2] <= self.blank:
             raise SeqlabError(
@@ -66,6 +66,11 @@ class GreedyCTCDecoder:
                 f"with C above blank={self.blank}"
             )
         check_lengths(lengths, log_probs.shape[1], "log_probs")
+        if len(lengths) != len(log_probs):
+            raise SeqlabError(
+                f"{len(lengths)} lengths for {len(log_probs)} utterances of log_probs; pass one "
+                "length for each"
+            )
         best, tokens = log_probs.detach().float().max(-1)
         rows = zip(best.cpu(), tokens.tolist(), lengths.tolist(), strict=True)
         return [
@@ -74,9 +79,10 @@ class GreedyCTCDecoder:
         ]
 
     def _hypothesis(self, scores: Tensor, path: list[int], index: int) -> Hypothesis:
-        if torch.isnan(scores).any():
+        if not bool(torch.isfinite(scores).all()):
             raise SeqlabError(
-                f"log_probs of utterance {index} in the batch hold NaN and cannot be decoded; "
+                f"log_probs of utterance {index} in the batch have no finite best token in some "
+                "frame and cannot be decoded; "
                 "look for NaN in its audio or in the model's weights"
             )
         totals = [0.0, *scores.double().cumsum(0).tolist()]

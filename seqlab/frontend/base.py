@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import math
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,7 +11,7 @@ from torch import Tensor
 
 from seqlab.checks import check_at_least
 from seqlab.contracts import Frontend
-from seqlab.errors import AudioError, SeqlabError
+from seqlab.errors import SeqlabError
 from seqlab.frontend import presets
 from seqlab.frontend.cepstrum import add_deltas
 from seqlab.frontend.framing import (
@@ -27,7 +26,7 @@ from seqlab.frontend.spectrum import (
     log_energy,
     power_spectrum,
 )
-from seqlab.frontend.validation import check_waveform
+from seqlab.frontend.validation import check_recording, check_sample_rate, check_waveform
 from seqlab.frontend.window import make_window
 from seqlab.lengths import check_lengths, pad_stack, zero_padding
 
@@ -171,21 +170,10 @@ class FramedFrontend(Frontend):
         Raises:
             SeqlabError: the sample rate differs, or the waveform does not fit.
         """
-        if sample_rate != self.sample_rate:
-            raise AudioError(
-                f"sample_rate={sample_rate} of the waveform must equal sample_rate="
-                f"{self.sample_rate} of {type(self).__name__}; load it with "
-                f"seqlab.load_audio(path, sample_rate={self.sample_rate}), which resamples, or "
-                f"build {type(self).__name__}(sample_rate={sample_rate})"
-            )
+        name = type(self).__name__
+        check_sample_rate(name, self.sample_rate, sample_rate)
         waveform = torch.as_tensor(waveform, device=self.window.device)
-        if waveform.dim() != 1:
-            raise AudioError(
-                f"waveform has shape {tuple(waveform.shape)}, must be (N,), one channel; "
-                "take one channel or their mean, or call the front end itself on a batch"
-            )
-        check_waveform(waveform.unsqueeze(0))
-        self._check_scale(waveform)
+        check_recording(name, waveform, self.options.scale)
         lengths = torch.tensor([len(waveform)], device=waveform.device)
         features, _ = self.forward(waveform.unsqueeze(0), lengths)
         return features[0]
@@ -309,12 +297,4 @@ class FramedFrontend(Frontend):
                 f"dynamic_range={self.options.dynamic_range} needs the maximum of the whole "
                 "utterance, so features cannot stream; collect the samples and call extract, or "
                 "set dynamic_range=None"
-            )
-
-    def _check_scale(self, waveform: Tensor) -> None:
-        peak = float(waveform.detach().abs().max()) if len(waveform) else 0.0
-        if self.options.scale > 1 and math.isfinite(peak) and peak > 64:
-            raise AudioError(
-                f"the waveform reaches {peak:g}, must be within [-1, 1]; divide int16 samples by "
-                f"32768, or build {type(self).__name__}(scale=1)"
             )

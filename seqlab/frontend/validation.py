@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 
-from seqlab.errors import SeqlabError
+from seqlab.errors import AudioError, SeqlabError
 
 
 def check_waveform(waveform: Tensor) -> None:
@@ -18,4 +20,30 @@ def check_waveform(waveform: Tensor) -> None:
         raise SeqlabError(
             f"waveform is {waveform.dtype}, must be floating point in [-1, 1]; "
             "divide int16 samples by 32768, or read the file with seqlab.load_audio"
+        )
+
+
+def check_sample_rate(name: str, expected: int, sample_rate: int) -> None:
+    """Raise AudioError unless a recording has the rate that front end ``name`` expects."""
+    if sample_rate != expected:
+        raise AudioError(
+            f"sample_rate={sample_rate} of the waveform must equal sample_rate={expected} of "
+            f"{name}; load it with seqlab.load_audio(path, sample_rate={expected}), which "
+            f"resamples, or build {name}(sample_rate={sample_rate})"
+        )
+
+
+def check_recording(name: str, waveform: Tensor, scale: float) -> None:
+    """Raise AudioError unless ``waveform`` is floating point (N,), and no int16 in disguise."""
+    if waveform.dim() != 1:
+        raise AudioError(
+            f"waveform has shape {tuple(waveform.shape)}, must be (N,), one channel; "
+            "take one channel or their mean, or call the front end itself on a batch"
+        )
+    check_waveform(waveform.unsqueeze(0))
+    peak = float(waveform.detach().abs().max()) if len(waveform) else 0.0
+    if scale > 1 and math.isfinite(peak) and peak > 64:
+        raise AudioError(
+            f"the waveform reaches {peak:g}, must be within [-1, 1]; divide int16 samples by "
+            f"32768, or build {name}(scale=1)"
         )

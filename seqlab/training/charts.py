@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 WIDTH, HEIGHT = 420, 240
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 12, 30
+_TINY = 1e-300  # smaller spans vanish when they are divided
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,9 @@ def line_chart(
 
 def _range(values: Sequence[float], margin: float) -> tuple[float, float]:
     low, high = min(values), max(values)
-    if low == high:
-        return low - 0.5 * (abs(low) or 1.0), high + 0.5 * (abs(high) or 1.0)
+    if high - low < _TINY:
+        around = 0.5 * abs(low) if abs(low) > _TINY else 0.5
+        return low - around, high + around
     room = margin * (high - low)
     return (low if low == 0 else low - room), high + room
 

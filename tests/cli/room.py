@@ -84,3 +84,17 @@ class Bomb:
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return subprocess.check_call, (["touch", self.canary],)
+
+
+Case = Callable[[Room], list[object]]
+
+
+def truncated(path: str | Path, keep: int) -> bytes:
+    return Path(path).read_bytes()[:keep]
+
+
+def popen(room: Room) -> dict[str, Any]:
+    return {
+        "class_path": "subprocess.Popen",
+        "init_args": {"args": ["touch", str(room.canary)]},
+    }

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -163,46 +162,6 @@ def test_one_bad_file_does_not_stop_the_others(
     assert outcome.code == 2
     assert [answer["file"] for answer in json.loads(outcome.out)] == [keywords.wav]
     assert [line.startswith("seqlab: error: ") for line in outcome.lines[1:]] == [True] * 3
-
-
-@pytest.mark.parametrize("kind", ["logmel", "mfcc", "spectrogram"])
-def test_features_equal_the_library(call: Call, speech: Trained, tmp_path: Path, kind: str) -> None:
-    settings = ["--set", "sample_rate=8000"]
-    outcome = call("features", speech.wav, "--kind", kind, "-o", tmp_path, *settings, "--json")
-    assert outcome.code == 0
-    written = json.loads(outcome.out)[0]["written"]
-    waveform, sample_rate = seqlab.load_audio(speech.wav)
-    names = {"logmel": seqlab.LogMel, "mfcc": seqlab.MFCC, "spectrogram": seqlab.Spectrogram}
-    frontend = names[kind].from_preset("kaldi", sample_rate=8000)
-    expected = frontend.extract(waveform, sample_rate)
-    np.testing.assert_array_equal(np.load(written), expected.numpy())
-
-
-def test_features_as_npz_with_picture(call: Call, speech: Trained, tmp_path: Path) -> None:
-    outcome = call(
-        "features", speech.wav, "-o", tmp_path, "--resample", "--format", "npz", "--plot"
-    )
-    assert outcome.code == 0
-    stem = Path(speech.wav).stem
-    with np.load(tmp_path / f"{stem}.npz") as arrays:
-        assert arrays["features"].shape[1] == 80
-        assert int(arrays["sample_rate"]) == 16000
-    assert (tmp_path / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_features_of_equal_names_keep_their_folders(
-    call: Call, speech: Trained, tmp_path: Path
-) -> None:
-    files = []
-    for folder in ("x", "y"):
-        (tmp_path / folder).mkdir()
-        files.append(tmp_path / folder / "a.wav")
-        files[-1].write_bytes(Path(speech.wav).read_bytes())
-    out = tmp_path / "out"
-    assert call("features", *files, "-o", out, "--resample").code == 0
-    assert {str(p.relative_to(out)) for p in out.rglob("*.npy")} == {"x/a.npy", "y/a.npy"}
-    outcome = call("features", files[0], files[0], "-o", out, "--resample")
-    assert outcome.code == 2
 
 
 def test_prepare_prints_a_table(call: Call, keywords: Trained, tmp_path: Path) -> None:

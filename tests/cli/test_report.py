@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from seqlab.errors import TrainingError
@@ -231,6 +231,8 @@ def test_ticks_are_within_and_few(low: float, span: float) -> None:
     assert len(ticks) <= 8
 
 
+@example([(0.0, 5e-324)])
+@example([(0.0, 0.0), (5e-324, 5e-324)])
 @given(st.lists(st.tuples(st.floats(0, 1e3), st.floats(-1e9, 1e9)), min_size=1, max_size=9))
 def test_points_stay_inside_the_chart(points: list[tuple[float, float]]) -> None:
     chart = line_chart("x", {"a": points})

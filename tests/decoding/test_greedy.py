@@ -111,10 +111,11 @@ def test_it_is_a_decoder():
     assert isinstance(decoder(), Decoder)
 
 
-def test_nan_is_refused():
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+def test_frames_without_a_finite_best_are_refused(bad):
     log_probs = from_path("ab")
-    log_probs[0, 1, 2] = float("nan")
-    with pytest.raises(SeqlabError, match="utterance 0 in the batch hold NaN"):
+    log_probs[0, 1, :] = bad
+    with pytest.raises(SeqlabError, match="utterance 0 in the batch have no finite best"):
         decoder().decode(log_probs, torch.tensor([2]))
 
 
@@ -131,3 +132,5 @@ def test_bad_shapes():
         decoder(blank=4).decode(torch.zeros(1, 3, 4), torch.tensor([3]))
     with pytest.raises(SeqlabError, match="padded length 3"):
         decoder().decode(torch.zeros(1, 3, 4), torch.tensor([4]))
+    with pytest.raises(SeqlabError, match="1 lengths for 2 utterances"):
+        decoder().decode(torch.zeros(2, 3, 4), torch.tensor([3]))
