@@ -22,6 +22,7 @@ _PARTS = {"format", "model", "optimizer", "scaler", "state", "seed", "settings",
 FREE_SETTINGS = (
     "title",
     "data.num_workers",
+    "data.cache_mb",
     "training.checkpoint_every_steps",
     "training.log_every_steps",
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -46,6 +46,29 @@ def check_targets(utterances: Sequence[Utterance], tokenizer: Tokenizer, split: 
         first, ids = next(iter(problems.items()))
         others = f" ({len(problems) - 1} more such problems)" if len(problems) > 1 else ""
         raise DataError(f"{split} utterance(s) {listed(ids)}: {first}{others}")
+
+
+def trained_on(splits: Mapping[str, Sequence[Utterance]]) -> list[str]:
+    """What to tell a person about recordings of "train" that another split has too.
+
+    Args:
+        splits: Utterances by split, "train" among them.
+
+    Returns:
+        One sentence for each split that shares some.
+    """
+    train = {(u.path, u.start_s) for u in splits["train"]}
+    counts = {
+        name: sum((u.path, u.start_s) in train for u in utterances)
+        for name, utterances in splits.items()
+        if name != "train"
+    }
+    return [
+        f"{count} of {len(splits[name])} {name} utterances are in the training set too: figures "
+        f"on {name} say little about new recordings"
+        for name, count in counts.items()
+        if count
+    ]
 
 
 def too_short(

@@ -25,7 +25,7 @@ from seqlab.training.loop import (
 )
 from seqlab.training.observer import Observer, SilentObserver
 from seqlab.training.optim import OptimizerConfig
-from seqlab.training.preflight import check_targets, drop_too_short, listed
+from seqlab.training.preflight import check_targets, drop_too_short, listed, trained_on
 from seqlab.training.report import write_report
 from seqlab.training.schedule import ScheduleConfig
 from seqlab.training.session import LoopSettings, TrainingResult
@@ -130,6 +130,8 @@ def run_training(
     )
     accelerator = make_accelerator(recipe.training)
     main = accelerator.is_main_process
+    for note in trained_on(splits) if main else []:
+        observer.noted(note)
     if dropped and main:
         observer.noted(
             f"{len(dropped)} utterances too short for their targets dropped: {listed(dropped)}"

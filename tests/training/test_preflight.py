@@ -70,6 +70,15 @@ def test_too_short_is_an_error_or_dropped(root: Path, tmp_path: Path) -> None:
     assert observer.notes == ["1 utterances too short for their targets dropped: hasty"]
 
 
+def test_a_test_set_that_was_trained_on_is_told(root: Path, tmp_path: Path) -> None:
+    observer = Recorder()
+    run(make_recipe(root, data__dev=["dev", "train"]), tmp_path / "run", observer=observer)
+    assert observer.notes == [
+        "6 of 8 dev utterances are in the training set too: figures on dev say little about new "
+        "recordings"
+    ]
+
+
 def test_nothing_left(root: Path) -> None:
     model = build_model(make_recipe(root), build_tokenizer(make_recipe(root), ["abc"]))
     with pytest.raises(DataError, match="1 training utterance"):
