@@ -1,6 +1,6 @@
 """Check a recipe before training, and explain what it builds and what data it finds.
 
-example: seqlab check recipes/asr/an4/separable.yaml --encoder.init_args.dropout 0.2
+example: seqlab check recipes/asr/an4/convolutional.yaml --encoder.init_args.dropout 0.2
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json({"recipe": facts, "data": data})
         return 0
-    print_table(["part", "what"], facts.items(), title=str(path))
+    shown = {name: f"{v:,}" if isinstance(v, int) else v for name, v in facts.items()}
+    print_table(["part", "what"], shown.items(), title=str(path))
     print()
     print_table(["split", "found", "hours"], data)
     say("the recipe is good")

@@ -25,7 +25,7 @@ def find_recipe(name: str) -> Path:
     """The file of a recipe: a path, or a path below ``recipes/`` wherever the user stands.
 
     Args:
-        name: such as ``my.yaml`` or ``recipes/kws/fsdd/cnn.yaml``.
+        name: such as ``my.yaml`` or ``recipes/kws/fsdd/official.yaml``.
 
     Raises:
         RecipeError: no such file.

@@ -1,6 +1,6 @@
 """Train the model of a recipe, evaluate it, and leave one folder with everything.
 
-examples: seqlab train recipes/kws/fsdd/cnn.yaml -o runs/fsdd
+examples: seqlab train recipes/kws/fsdd/official.yaml -o runs/fsdd
           seqlab train my.yaml --optimizer.lr 0.001 --encoder.init_args.num_layers 4
           torchrun --nproc-per-node 2 -m seqlab.cli.main train my.yaml
 

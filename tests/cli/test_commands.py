@@ -288,3 +288,11 @@ def test_the_demo_removes_only_its_own_training(tmp_path: Path, keywords: Traine
     assert is_demo(keywords.run, "tones")
     assert not is_demo(keywords.run, "digits")
     assert not is_demo(tmp_path, "tones")
+
+
+def test_recipes_named_in_texts_exist() -> None:
+    top = Path(seqlab.__file__).parent.parent
+    texts = [*(top / "seqlab").rglob("*.py"), top / "README.md", *top.glob("recipes/*/*/README.md")]
+    for text in texts:
+        for name in re.findall(r"recipes/[\w/]+\.yaml", text.read_text(encoding="utf-8")):
+            assert locate.find_recipe(name).is_file(), f"{text} names {name}"
