@@ -66,6 +66,8 @@ class MaskedBatchNorm(nn.Module):
         """Normalise sequence (B, T, ..., D) over all axes but the last; lengths (B,) -> same shape.
 
         Axes between T and D, such as the frequencies of a 2-D convolution, count as frames do.
+        The result has the precision of the parameters, so that under bf16 autocast the sums of
+        residual blocks stay in float32.
         """
         if sequence.shape[-1] != self.num_features:
             raise SeqlabError(
@@ -76,7 +78,7 @@ class MaskedBatchNorm(nn.Module):
         if not self.training:
             scale = self.weight * torch.rsqrt(self.running_var + self.eps)
             normalized = sequence * scale + (self.bias - self.running_mean * scale)
-            evaluated: Tensor = zero_padding(normalized.to(sequence.dtype), lengths)
+            evaluated: Tensor = zero_padding(normalized, lengths)
             return evaluated
         count = lengths.sum() * sequence.shape[2:-1].numel()
         shift = _first_guess(sequence.detach(), lengths, padding).to(self.weight.dtype)
@@ -132,7 +134,8 @@ class _BatchNorm(torch.autograd.Function):
         ctx.save_for_backward(moved, padding, count, deviation, offset, weight)
         mean = shift + offset
         ctx.mark_non_differentiable(mean, squares, count)
-        return output.to(sequence.dtype), mean, squares, count
+        ctx.input_dtype = sequence.dtype
+        return output, mean, squares, count
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
@@ -151,7 +154,7 @@ class _BatchNorm(torch.autograd.Function):
         for part, other in zip(_parts(grad_sequence), _parts(moved), strict=True):
             part.mul_(scale).addcmul_(other, -scale * slope).add_(constant)
         _zero_(grad_sequence, padding)
-        return grad_sequence.to(grad.dtype), None, None, None, grad_weight, grad_bias, None
+        return grad_sequence.to(ctx.input_dtype), None, None, None, grad_weight, grad_bias, None
 
 
 def _first_guess(sequence: Tensor, lengths: Tensor, padding: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ class SeparableConvEncoder(Encoder):
             first one is a full convolution, the others are separable.
         stem_kernel_size: Kernel of the stem, odd.
         output_dim: Channels of the last pointwise convolution, at least 1.
-        dropout: Probability in [0, 1) after every activation.
+        dropout: Probability in [0, 1) after every activation behind the stem.
         activation: Name of an activation.
         squeeze_excitation: Whether each block gates its channels by their mean over time.
 
@@ -80,7 +80,7 @@ class SeparableConvEncoder(Encoder):
         stem_dims = [input_dim] + [widths[0]] * len(strides)
         kinds = [NormalizedConv] + [SeparableConv] * (len(strides) - 1)
         self.stem = nn.ModuleList(
-            kind(dim, widths[0], stem_kernel_size, stride, activation, dropout)
+            kind(dim, widths[0], stem_kernel_size, stride, activation)
             for kind, dim, stride in zip(kinds, stem_dims[:-1], strides, strict=True)
         )
         block_dims = [widths[0], *widths]
