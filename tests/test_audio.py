@@ -12,55 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import soxr
 import torch
-import torchaudio.functional
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from seqlab.audio import audio_info, load_audio, read_blocks, resample, save_audio
 from seqlab.errors import AudioError
-
-RATE = 16000
-FORMATS = [  # suffix, libsndfile's format and encoding
-    ("wav", "WAV", "PCM_16"),
-    ("wav", "WAV", "PCM_24"),
-    ("wav", "WAV", "FLOAT"),
-    ("wav", "WAV", "ULAW"),
-    ("wav", "WAV", "IMA_ADPCM"),
-    ("wav", "WAV", "GSM610"),
-    ("wav", "WAVEX", "PCM_16"),
-    ("flac", "FLAC", "PCM_16"),
-    ("ogg", "OGG", "VORBIS"),
-    ("opus", "OGG", "OPUS"),
-    ("mp3", "MP3", "MPEG_LAYER_III"),
-    ("aiff", "AIFF", "PCM_16"),
-    ("au", "AU", "PCM_16"),
-    ("caf", "CAF", "PCM_16"),
-    ("w64", "W64", "PCM_16"),
-    ("rf64", "RF64", "PCM_16"),
-    ("sph", "NIST", "PCM_16"),
-]
-NAMES = [f"{kind}-{encoding}" for _, kind, encoding in FORMATS]
-
-
-def noise(seconds: float, channels: int = 1, seed: int = 0) -> NDArray[np.float32]:
-    rng = np.random.default_rng(seed)
-    return (0.1 * rng.standard_normal((round(seconds * RATE), channels))).astype(np.float32)
-
-
-def melody(seconds: float) -> NDArray[np.float32]:
-    """Tones over faint noise: what an MP3 encoder takes without complaint."""
-    time = np.arange(round(seconds * RATE)) / RATE
-    tones = sum(np.sin(2 * np.pi * f * time + f) for f in (200, 431, 1200))
-    swell = 0.1 * (1 + 0.5 * np.sin(6 * np.pi * time))
-    return (swell * tones + 0.03 * noise(seconds)[:, 0]).astype(np.float32)
-
-
-def tone(frequency: float, rate: int, seconds: float) -> torch.Tensor:
-    time = torch.arange(math.ceil(rate * seconds), dtype=torch.float64) / rate
-    return 0.5 * torch.sin(2 * math.pi * frequency * time)
+from tests.sounds import FORMATS, NAMES, RATE, assert_same, melody, noise
 
 
 @pytest.fixture(scope="module")
@@ -71,12 +27,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         paths[name] = folder / f"{name}.{suffix}"
         soundfile.write(paths[name], melody(3.0), RATE, encoding, format=kind)
     return paths
-
-
-def assert_same(name: str, got: object, expected: object) -> None:
-    """Bit-equal; but for MP3, whose decoder rounds differently from call to call."""
-    atol = 3e-7 if name.startswith("MP3") else 0
-    np.testing.assert_allclose(np.asarray(got), np.asarray(expected), rtol=0, atol=atol)
 
 
 class TestLoad:
@@ -139,173 +89,6 @@ class TestLoad:
             whole, rate = load_audio(path)
             last, _ = load_audio(path, start_s=9.0, duration_s=1.0)
             assert torch.equal(last, whole[9 * rate : 10 * rate])
-
-
-class TestBadFiles:
-    @pytest.mark.parametrize("name", NAMES)
-    @pytest.mark.parametrize("share", [0.3, 0.9])
-    def test_truncated(
-        self, files: dict[str, Path], name: str, share: float, tmp_path: Path
-    ) -> None:
-        content = files[name].read_bytes()
-        path = tmp_path / files[name].name
-        path.write_bytes(content[: int(len(content) * share)])
-        with pytest.raises(AudioError, match=r"truncated|damaged"):
-            load_audio(path)
-
-    @settings(max_examples=60, deadline=None)
-    @given(st.data())
-    def test_a_prefix_loads_whole_or_not_at_all(
-        self, files: dict[str, Path], data: st.DataObject
-    ) -> None:
-        source = files[data.draw(st.sampled_from([n for n in NAMES if "MP3" not in n]))]
-        content = source.read_bytes()
-        path = source.with_name("prefix" + source.suffix)
-        path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
-        try:
-            waveform, _ = load_audio(path)
-        except AudioError:
-            return
-        assert len(waveform) == len(load_audio(source)[0])
-
-    @settings(max_examples=60, deadline=None)
-    @given(st.binary(max_size=200), st.sampled_from([b"", b"RIFF", b"fLaC", b"OggS", b".snd"]))
-    def test_any_bytes(
-        self, tmp_path_factory: pytest.TempPathFactory, content: bytes, magic: bytes
-    ) -> None:
-        path = tmp_path_factory.getbasetemp() / "any.bin"
-        path.write_bytes(magic + content)
-        with pytest.raises(AudioError):
-            load_audio(path)
-
-    def test_missing_empty_directory_text(self, tmp_path: Path) -> None:
-        (tmp_path / "empty.wav").touch()
-        (tmp_path / "text.wav").write_text("hello " * 100)
-        (tmp_path / "raw.raw").write_bytes(bytes(3200))
-        for name, message in [
-            ("none.wav", "no such file"),
-            ("empty.wav", "0 bytes"),
-            ("text.wav", "not audio"),
-            ("raw.raw", "not audio"),
-            ("", "directory"),
-            ("a\0b.wav", "cannot be read"),
-            ("x" * 300, "cannot be read"),
-        ]:
-            with pytest.raises(AudioError, match=message) as caught:
-                load_audio(tmp_path / name)
-            assert "\n" not in str(caught.value)
-
-    def test_no_samples(self, tmp_path: Path) -> None:
-        for suffix in ("wav", "flac", "aiff"):
-            soundfile.write(tmp_path / f"zero.{suffix}", np.zeros(0, np.float32), RATE)
-            with pytest.raises(AudioError, match=r"0 samples|0 bytes|not audio"):
-                load_audio(tmp_path / f"zero.{suffix}")
-
-    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-    def test_not_finite(self, tmp_path: Path, value: float) -> None:
-        samples = noise(1.0)
-        samples[9000] = value
-        soundfile.write(tmp_path / "bad.wav", samples, RATE, "FLOAT")
-        with pytest.raises(AudioError, match="sample 9000"):
-            load_audio(tmp_path / "bad.wav")
-        waveform, _ = load_audio(tmp_path / "bad.wav", duration_s=0.5)
-        assert len(waveform) == 8000
-
-    def test_header_that_promises_terabytes(self, files: dict[str, Path], tmp_path: Path) -> None:
-        content = bytearray(files["FLAC-PCM_16"].read_bytes())
-        content[21] |= 0x0F  # the 36 bits of STREAMINFO that count the samples
-        content[22:26] = b"\xff\xff\xff\xff"
-        (tmp_path / "huge.flac").write_bytes(content)
-        with pytest.raises(AudioError, match=r"truncated|damaged"):
-            load_audio(tmp_path / "huge.flac")
-
-    @pytest.mark.parametrize(
-        ("start_s", "duration_s", "message"),
-        [
-            (-0.1, None, "0 or more"),
-            (math.nan, None, "0 or more"),
-            (math.inf, None, "0 or more"),
-            (3.0, None, "before its end"),
-            (99.0, 1.0, "before its end"),
-            (0.0, 0.0, "above 0"),
-            (0.0, -1.0, "above 0"),
-            (0.0, math.nan, "above 0"),
-            (0.0, 3.1, "end within it"),
-            (2.5, 0.6, "end within it"),
-        ],
-    )
-    def test_bad_slices(
-        self,
-        files: dict[str, Path],
-        start_s: float,
-        duration_s: float | None,
-        message: str,
-    ) -> None:
-        with pytest.raises(AudioError, match=message):
-            load_audio(files["WAV-PCM_16"], start_s=start_s, duration_s=duration_s)
-
-    @pytest.mark.parametrize("rate", [0, -1, 16000.0, True, 10**9, "16000"])
-    def test_bad_rates(self, files: dict[str, Path], rate: int) -> None:
-        with pytest.raises(AudioError, match="sample_rate="):
-            load_audio(files["WAV-PCM_16"], sample_rate=rate)
-
-
-class TestResample:
-    @pytest.mark.parametrize(
-        "rates", [(44100, 16000), (8000, 16000), (48000, 8000), (16000, 17600)]
-    )
-    @pytest.mark.parametrize("share", [0.02, 0.4, 0.9])
-    def test_tone_keeps_its_shape(self, rates: tuple[int, int], share: float) -> None:
-        """Below 90 % of the lower Nyquist frequency a tone stays a tone, within 0.01 dB."""
-        frequency = share * min(rates) / 2
-        got = resample(tone(frequency, rates[0], 1.0).float(), *rates)
-        expected = tone(frequency, rates[1], 1.0)
-        middle = slice(len(got) // 4, 3 * len(got) // 4)
-        error = (got.double() - expected)[middle].square().mean() / expected[middle].square().mean()
-        assert 10 * math.log10(error) < -60
-
-    @pytest.mark.parametrize("rates", [(44100, 16000), (48000, 8000)])
-    def test_what_lies_above_the_new_nyquist_frequency_vanishes(
-        self, rates: tuple[int, int]
-    ) -> None:
-        got = resample(tone(0.55 * rates[1], rates[0], 1.0).float(), *rates)
-        middle = got[len(got) // 4 : 3 * len(got) // 4].double()
-        assert 10 * math.log10(middle.square().mean() / 0.125) < -110
-
-    @pytest.mark.parametrize("rates", [(44100, 16000), (8000, 16000), (16000, 8000)])
-    def test_against_torchaudio_and_soxr(self, rates: tuple[int, int]) -> None:
-        """Band-limited noise, against torchaudio's long Kaiser filter and soxr's VHQ."""
-        low = torch.from_numpy(noise(1.0)[:, 0])
-        spectrum = torch.fft.rfft(low)
-        spectrum[round(0.8 * len(spectrum) * min(rates) / rates[0]) :] = 0
-        waveform = torch.fft.irfft(spectrum, len(low))
-        got = resample(waveform, *rates)
-        kaiser = torchaudio.functional.resample(
-            waveform, *rates, lowpass_filter_width=64, rolloff=0.9475937167399596,
-            resampling_method="sinc_interp_kaiser", beta=14.769656459379492,
-        )  # fmt: skip
-        finest = torch.from_numpy(soxr.resample(waveform.numpy(), *rates, "VHQ"))
-        middle = slice(500, len(got) - 500)
-        for peer in (kaiser, finest):
-            assert (got[middle] - peer[: len(got)][middle]).abs().max() < 5e-4
-
-    @settings(max_examples=40, deadline=None)
-    @given(
-        st.integers(0, 400),
-        st.sampled_from([8000, 11025, 16000, 22050, 44100, 48000]),
-        st.sampled_from([8000, 16000, 17600, 44100]),
-    )
-    def test_length_and_batch(self, samples: int, from_rate: int, to_rate: int) -> None:
-        waveform = torch.randn(2, 3, samples, generator=torch.Generator().manual_seed(0))
-        got = resample(waveform, from_rate, to_rate)
-        assert got.shape == (2, 3, math.ceil(samples * to_rate / from_rate))
-        assert torch.equal(got[1, 2], resample(waveform[1, 2], from_rate, to_rate))
-
-    def test_bad_input(self) -> None:
-        with pytest.raises(AudioError, match="int16"):
-            resample(torch.zeros(100, dtype=torch.int16), 8000, 16000)
-        with pytest.raises(AudioError, match="to_rate=0"):
-            resample(torch.zeros(100), 8000, 0)
 
 
 class TestBlocks:
