@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from seqlab.errors import DataError, ModelError
 from seqlab.text.normalize import TextNormalizer
+from seqlab.text.subwords import SentencePieceTokenizer
 from seqlab.text.tokenizers import (
     CharacterTokenizer,
     LabelTokenizer,
-    SentencePieceTokenizer,
     Tokenizer,
     WordTokenizer,
 )
@@ -230,7 +230,7 @@ class TestSentencePiece:
 
     def test_nothing_reaches_the_terminal(self) -> None:
         program = (
-            "from seqlab.text.tokenizers import SentencePieceTokenizer as S\n"
+            "from seqlab.text.subwords import SentencePieceTokenizer as S\n"
             f"texts = {TEXTS!r}\n"
             "S(vocab_size=30).fit(texts)\n"
             "for size in (5, 900):\n"
