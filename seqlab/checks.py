@@ -9,6 +9,19 @@ from collections.abc import Iterable
 from seqlab.errors import SeqlabError
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``; did you mean 'x'?`` for the closest known name, or the names there are.
+
+    >>> did_you_mean("hiden_dim", ["hidden_dim", "dropout"])
+    "; did you mean 'hidden_dim'?"
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(names)}" if names else ""
+
+
 def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
     """Raise SeqlabError unless ``value`` is one of ``choices``; a close spelling is suggested.
 

@@ -15,8 +15,9 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from seqlab.checks import did_you_mean
 from seqlab.errors import RecipeError, SeqlabError
-from seqlab.values import Described, check_value, did_you_mean, shown
+from seqlab.values import Described, check_value, shown
 
 Component = TypeVar("Component")
 

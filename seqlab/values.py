@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 import types
 import typing
@@ -42,19 +41,6 @@ def not_default(settings: Any, names: Iterable[str]) -> dict[str, Any]:
     defaults = {field.name: field.default for field in dataclasses.fields(settings)}
     values = {name: getattr(settings, name) for name in names}
     return {name: value for name, value in values.items() if value != defaults[name]}
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``; did you mean 'x'?`` for the closest known name, or the names there are.
-
-    >>> did_you_mean("hiden_dim", ["hidden_dim", "dropout"])
-    "; did you mean 'hidden_dim'?"
-    """
-    names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    return f"; known: {', '.join(names)}" if names else ""
 
 
 def shown(value: object) -> str:

@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from seqlab import components
+from seqlab.checks import did_you_mean
 from seqlab.contracts import Encoder, Frontend, Head
 from seqlab.encoders.mlp import MLPEncoder
 from seqlab.errors import RecipeError
 from seqlab.frontend.logmel import LogMel
 from seqlab.text.tokenizers import CharacterTokenizer, Tokenizer
-from seqlab.values import Described, check_value, did_you_mean
+from seqlab.values import Described, check_value
 
 MLP = "seqlab.encoders.mlp.MLPEncoder"
 

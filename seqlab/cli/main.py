@@ -106,11 +106,9 @@ def run_command(argv: Sequence[str]) -> int:
         return EXIT_ERROR
     name = str(parser.parse_args(argv[:1]).command)
     if name not in COMMANDS:
-        import difflib
+        from seqlab.checks import did_you_mean
 
-        close = difflib.get_close_matches(name, COMMANDS, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"choose from {', '.join(COMMANDS)}"
-        raise SeqlabError(f"{name!r} is not a command; {hint}")
+        raise SeqlabError(f"{name!r} is not a command{did_you_mean(name, COMMANDS)}")
     args = parse_command(name, list(argv[1:]))
     return int(args.run(args))
 

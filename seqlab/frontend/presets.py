@@ -22,10 +22,9 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from seqlab.checks import check_choice
+from seqlab.checks import check_choice, did_you_mean
 from seqlab.errors import SeqlabError
 from seqlab.frontend.spectrum import EPSILON
-from seqlab.values import did_you_mean
 
 Settings = dict[str, Any]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 import os
@@ -12,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from seqlab.checks import did_you_mean
 from seqlab.data.manifest import Utterance, write_manifest
 from seqlab.data.summary import Summary, summarize
 from seqlab.errors import DataError
@@ -82,9 +82,7 @@ def prepare(
 def _module(corpus: str) -> ModuleType:
     names = corpus_names()
     if corpus not in names:
-        close = difflib.get_close_matches(corpus, names, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names)}"
-        raise DataError(f"corpus {corpus!r} is not known; {hint}")
+        raise DataError(f"corpus {corpus!r} is not known{did_you_mean(corpus, names)}")
     return importlib.import_module(f"{__name__}.{corpus}")
 
 
@@ -99,10 +97,8 @@ def _arguments(
     converted = {}
     for name, value in options.items():
         if name not in parameters:
-            close = difflib.get_close_matches(name, parameters, n=1)
-            known = ", ".join(parameters) or "none"
-            hint = f"did you mean {close[0]!r}?" if close else f"its options are: {known}"
-            raise DataError(f"{corpus} has no option {name!r}; {hint}")
+            hint = did_you_mean(name, parameters)
+            raise DataError(f"{corpus} has no option {name!r}{hint}")
         converted[name] = _convert(value, parameters[name].annotation, f"{corpus}: {name}")
     return converted
 
