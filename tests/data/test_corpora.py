@@ -41,7 +41,7 @@ class TestPrepare:
             prepare("../../etc", source, dest)
         with pytest.raises(DataError, match="no option 'dev_take'; did you mean 'dev_takes'"):
             prepare("fsdd", source, dest, dev_take=3)
-        with pytest.raises(DataError, match="its options are: dev_takes"):
+        with pytest.raises(DataError, match="known: dev_takes"):
             prepare("fsdd", source, dest, dest="x", colour=3)
         with pytest.raises(DataError, match="dev_takes='x' must be a number"):
             prepare("fsdd", source, dest, dev_takes="x")
