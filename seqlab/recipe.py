@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -30,6 +30,10 @@ from seqlab.text.tokenizers import Tokenizer
 from seqlab.training.config import TrainingConfig
 from seqlab.training.optim import OptimizerConfig
 from seqlab.training.schedule import ScheduleConfig
+
+if TYPE_CHECKING:
+    from seqlab.training.observer import Observer
+    from seqlab.training.run import RunResult
 
 Spec = dict[str, Any]
 
@@ -268,3 +272,36 @@ def _spec_augment(arguments: Any) -> Spec:
     """The spec of the section that holds arguments alone, there being one class."""
     path = f"{SpecAugment.__module__}.{SpecAugment.__qualname__}"
     return {"class_path": path, "init_args": arguments}
+
+
+def train_recipe(
+    recipe: Recipe,
+    folder: str | os.PathLike[str],
+    *,
+    resume: bool = False,
+    observer: Observer | None = None,
+    command: Sequence[str] = (),
+) -> RunResult:
+    """Train what a recipe describes and leave everything in one folder; see ``run_training``.
+
+    Args:
+        recipe: From `load_recipe` or `recipe_from_dict`.
+        folder: The run folder.
+        resume: Go on from the last checkpoint in ``folder``.
+        observer: Is told about the progress.
+        command: The command line, for the report.
+
+    Raises:
+        SeqlabError: Data, recipe or folder do not allow the training.
+    """
+    from seqlab.training.run import run_training  # plots and trackers: only trainings pay for them
+
+    return run_training(
+        recipe,
+        build_tokenizer(recipe),
+        lambda tokenizer: build_model(recipe, tokenizer),
+        Path(folder),
+        resume=resume,
+        observer=observer,
+        command=command,
+    )

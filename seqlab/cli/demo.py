@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def train_demo(folder: Path, overrides: list[str]) -> RunResult:
     """Prepare the digits, train the recipe on them, and evaluate."""
     from seqlab.cli.locate import find_recipe
-    from seqlab.cli.train import train_recipe
+    from seqlab.cli.train import train_with_progress
     from seqlab.data.corpora import prepare
     from seqlab.recipe import load_recipe
 
@@ -48,7 +48,7 @@ def train_demo(folder: Path, overrides: list[str]) -> RunResult:
     if is_demo(run_folder, recipe.title):  # from an earlier time
         shutil.rmtree(run_folder)
     command = ["seqlab", "train", RECIPE, *overrides, "-o", str(run_folder)]
-    return train_recipe(recipe, run_folder, command)
+    return train_with_progress(recipe, run_folder, command)
 
 
 def is_demo(folder: Path, title: str) -> bool:

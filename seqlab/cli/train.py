@@ -94,23 +94,15 @@ def epoch_line(row: Mapping[str, Any], last: Step | None) -> str:
     return "  ".join(parts)
 
 
-def train_recipe(
+def train_with_progress(
     recipe: Recipe, folder: Path, command: Sequence[str], resume: bool = False
 ) -> RunResult:
     """Train with progress on the terminal."""
-    from seqlab.recipe import build_model, build_tokenizer
-    from seqlab.training.run import run_training
+    from seqlab.recipe import train_recipe
 
     with Progress(None, "training") as progress:
-        return run_training(
-            recipe,
-            build_tokenizer(recipe),
-            lambda tokenizer: build_model(recipe, tokenizer),
-            folder,
-            resume=resume,
-            observer=TerminalObserver(progress),
-            command=command,
-        )
+        observer = TerminalObserver(progress)
+        return train_recipe(recipe, folder, resume=resume, observer=observer, command=command)
 
 
 def print_result(result: RunResult) -> None:
@@ -157,7 +149,8 @@ def run(args: argparse.Namespace) -> int:
         print(recipe.to_yaml(), end="")
         return 0
     folder = Path(args.output) if args.output else Path("runs") / path.stem
-    result = train_recipe(recipe, folder, reproducing_command(args.argv, os.environ), args.resume)
+    command = reproducing_command(args.argv, os.environ)
+    result = train_with_progress(recipe, folder, command, args.resume)
     if int(os.environ.get("RANK", "0")) != 0:
         return 0
     if args.json:

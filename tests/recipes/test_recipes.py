@@ -12,8 +12,7 @@ from seqlab.audio import save_audio
 from seqlab.data.config import split_path
 from seqlab.data.manifest import Utterance, write_manifest
 from seqlab.model import SpeechModel
-from seqlab.recipe import Recipe, build_model, build_tokenizer, check_recipe, load_recipe
-from seqlab.training.run import run_training
+from seqlab.recipe import Recipe, check_recipe, load_recipe, train_recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 FOUND = sorted(RECIPES.rglob("*.yaml"))
@@ -57,12 +56,7 @@ def test_recipe_trains_two_steps(path: Path, tmp_path: Path) -> None:
             "--training.device=cpu",
         ],
     )
-    result = run_training(
-        recipe,
-        build_tokenizer(recipe),
-        lambda tokenizer: build_model(recipe, tokenizer),
-        tmp_path / "run",
-    )
+    result = train_recipe(recipe, tmp_path / "run")
     assert result.training.step == 2
     assert all(torch.isfinite(torch.tensor(e.loss)) for e in result.evaluations.values())
     model = SpeechModel.load(tmp_path / "run" / "model")

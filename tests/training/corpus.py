@@ -10,9 +10,9 @@ import torch
 
 from seqlab.audio import save_audio
 from seqlab.data.manifest import Utterance, write_manifest
-from seqlab.recipe import Recipe, build_model, build_tokenizer, recipe_from_dict
+from seqlab.recipe import Recipe, recipe_from_dict, train_recipe
 from seqlab.training.observer import Observer
-from seqlab.training.run import RunResult, run_training
+from seqlab.training.run import RunResult
 
 RATE = 8000
 PITCH = {"a": 300.0, "b": 900.0, "c": 2000.0}
@@ -101,12 +101,5 @@ def run(
     recipe: Recipe, folder: Path, *, resume: bool = False, observer: Observer | None = None
 ) -> RunResult:
     """Train a recipe as the command line does."""
-    return run_training(
-        recipe,
-        build_tokenizer(recipe),
-        lambda tokenizer: build_model(recipe, tokenizer),
-        folder,
-        resume=resume,
-        observer=observer,
-        command=["seqlab", "train"],
-    )
+    command = ["seqlab", "train"]
+    return train_recipe(recipe, folder, resume=resume, observer=observer, command=command)
