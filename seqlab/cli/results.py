@@ -1,6 +1,6 @@
 """Record measured runs beside a recipe, and make the README's table from the record.
 
-example: seqlab results recipes/asr/an4 --add "separable convolutions" runs/an4-1 runs/an4-2
+example: seqlab results recipes/asr/an4 --add "separable convolutions" --runs runs/an4-1 runs/an4-2
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe ``seqlab results``."""
     parser.add_argument("folder", metavar="FOLDER", help="a recipe folder: results.json, README.md")
-    parser.add_argument("runs", metavar="RUN", nargs="*", help="finished run folders, with --add")
-    parser.add_argument("--add", metavar="SYSTEM", help="add the runs as one entry of this name")
+    parser.add_argument("--add", metavar="SYSTEM", help="add --runs as one entry of this name")
+    parser.add_argument("--runs", metavar="RUN", nargs="+", default=[], help="finished run folders")
     parser.add_argument(
         "--split", default="test", help="evaluated split of the runs; default: test"
     )
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
 
     folder = Path(args.folder)
     if bool(args.add) != bool(args.runs):
-        raise SeqlabError("run folders and --add SYSTEM belong together; give both or neither")
+        raise SeqlabError("--runs and --add SYSTEM belong together; give both or neither")
     if args.add:
         runs = [Path(name) for name in args.runs]
         names = args.names.split(",") if args.names else [f"run {i + 1}" for i in range(len(runs))]

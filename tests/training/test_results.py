@@ -115,13 +115,13 @@ def test_the_command_line_records_and_replaces(
     folder.mkdir(parents=True)
     (folder / "README.md").write_text(README)
     run = str(make_run(tmp_path / "a", [1, 0, 0, 0]))
-    assert main(["results", str(folder), run, "--add", "CNN", "--names", "seed 1"]) == 0
+    assert main(["results", str(folder), "--runs", run, "--add", "CNN", "--names", "seed 1"]) == 0
     text = (folder / "README.md").read_text()
     assert "<!-- results: made by `seqlab results recipes/kws/toy`, do not edit -->" in text
     assert "accuracy **75.0 %**" in text and "seed 1 75.0" in text
     assert text.startswith("# Numbers\n") and text.endswith("<!-- end of results -->\n\nThe end.\n")
     better = str(make_run(tmp_path / "b", [0, 0, 0, 0]))
-    assert main(["results", str(folder), better, "--add", "CNN"]) == 0
+    assert main(["results", str(folder), "--runs", better, "--add", "CNN"]) == 0
     assert [entry["values"] for entry in read_results(folder / "results.json")] == [[1.0]]
     capsys.readouterr()
     before = (folder / "README.md").read_text()
