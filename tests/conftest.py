@@ -9,6 +9,11 @@ import pytest
 
 CORPORA = "SEQLAB_DATA"
 
+# Tests compute on small tensors, where a second thread waits more than it works; on a busy machine
+# two threads are ten times slower than one. Set before torch is imported, here and in what tests
+# start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what this machine cannot run, with the reason."""
