@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "LogMel": "seqlab.frontend.logmel",
     "MFCC": "seqlab.frontend.mfcc",
+    "PLP": "seqlab.frontend.plp",
     "SeqlabError": "seqlab.errors",
     "Spectrogram": "seqlab.frontend.spectrogram",
     "SpeechModel": "seqlab.model",
@@ -23,6 +24,7 @@ _PUBLIC = {
 __all__ = [  # noqa: RUF022 - written out so that type checkers can read it
     "LogMel",
     "MFCC",
+    "PLP",
     "SeqlabError",
     "Spectrogram",
     "SpeechModel",
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from seqlab.errors import SeqlabError
     from seqlab.frontend.logmel import LogMel
     from seqlab.frontend.mfcc import MFCC
+    from seqlab.frontend.plp import PLP
     from seqlab.frontend.spectrogram import Spectrogram
     from seqlab.model import SpeechModel
 

@@ -2,11 +2,13 @@
 
 What each preset reproduces, for a waveform in [-1, 1]:
 
-- kaldi: compute-fbank-feats (80 bands), compute-mfcc-feats and compute-spectrogram-feats with
-  ``--dither=0``, on the int16 samples that Kaldi reads from a file. Whoever feeds
-  kaldi-native-fbank or torchaudio.compliance.kaldi the waveform in [-1, 1] takes ``scale=1``.
+- kaldi: compute-fbank-feats (80 bands), compute-mfcc-feats, compute-plp-feats and
+  compute-spectrogram-feats with ``--dither=0``, on the int16 samples that Kaldi reads from a
+  file. Whoever feeds kaldi-native-fbank or torchaudio.compliance.kaldi the waveform in [-1, 1]
+  takes ``scale=1``.
 - htk: HCopy with the configuration of The HTK Book's tutorial (section 3.1.5), targets FBANK and
-  MFCC_0, with 26 bands of the magnitude spectrum. ENORMALISE is left out.
+  MFCC_0, with 26 bands of the magnitude spectrum, and target PLP_0 with those of the power
+  spectrum (USEPOWER = T). ENORMALISE is left out.
 - librosa: power_to_db of feature.melspectrogram or of the power of stft, and feature.mfcc, with
   librosa's default arguments at librosa's default rate of 22050 Hz.
 - torchaudio: transforms.MelSpectrogram or Spectrogram followed by AmplitudeToDB, and
@@ -139,6 +141,13 @@ _SLANEY_MEL: Settings = {
     "mel_norm": "slaney",
     "mel_triangles": "hz",
 }
+_PLP: Settings = {
+    "compression": "none",
+    "n_plp": 13,
+    "lpc_order": 12,
+    "lifter": 22.0,
+    "cepstral_scale": 1.0,
+}
 
 PRESETS: dict[str, dict[str, Settings]] = {
     "Spectrogram": {
@@ -202,6 +211,27 @@ PRESETS: dict[str, dict[str, Settings]] = {
             "c0_position": "first",
         },
     },
+    "PLP": {
+        "kaldi": {
+            **_FRAMES["kaldi"],
+            **_KALDI_MEL,
+            **_PLP,
+            "n_mels": 23,
+            "compress_factor": 0.33333,
+            "energy": "raw",
+            "c0_position": "first",
+        },
+        "htk": {
+            **_FRAMES["htk"],
+            **_HTK_MEL,
+            **_PLP,
+            "n_mels": 26,
+            "power": 2.0,  # USEPOWER = T
+            "compress_factor": 0.33,  # COMPRESSFACT, its default
+            "energy": "none",
+            "c0_position": "last",
+        },
+    },
 }
 
 
@@ -209,7 +239,7 @@ def settings(frontend: type, name: str, overrides: Mapping[str, Any]) -> Setting
     """Constructor arguments of a preset for a front end class.
 
     Args:
-        frontend: ``Spectrogram``, ``LogMel``, ``MFCC`` or a subclass of one of them.
+        frontend: ``Spectrogram``, ``LogMel``, ``MFCC``, ``PLP`` or a subclass of one of them.
         name: name of the preset.
         overrides: arguments that replace the preset's.
 

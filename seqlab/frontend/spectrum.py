@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -86,6 +88,32 @@ def compress(values: Tensor, kind: str, floor: float = EPSILON, power: float = 2
     if kind == "db":
         return floored.log10() * (20 / power)
     return floored.log10() if kind == "log10" else (floored.log10() + 4) / 4
+
+
+def expand(values: Tensor, kind: str, power: float = 2.0) -> Tensor:
+    """Undo ``compress``, but for what its floor took away.
+
+    Args:
+        values: compressed values, any shape.
+        kind: "log", "log10", "db", "whisper" or "none".
+        power: power of the spectrum that was compressed; used by "db" only.
+
+    Returns:
+        Energies, same shape.
+
+    Example:
+        >>> expand(torch.tensor([0.0, 20.0]), "db").round().tolist()
+        [1.0, 100.0]
+    """
+    if kind == "none":
+        return values
+    if kind == "log":
+        return values.exp()
+    if kind == "db":
+        values = values * (power / 20)
+    elif kind == "whisper":
+        values = values * 4 - 4
+    return (values * math.log(10)).exp()
 
 
 def limit_range(features: Tensor, lengths: Tensor, dynamic_range: float) -> Tensor:

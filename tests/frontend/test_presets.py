@@ -31,7 +31,9 @@ def rows(request: pytest.FixtureRequest) -> list[Row]:
 
 def test_every_preset_is_held_against_a_peer() -> None:
     held = {(case.kind, case.preset) for case in CASES}
-    assert held == {(kind, name) for kind, table in PRESETS.items() for name in table}
+    # PLP has no peer that installs with pip; test_plp.py holds it against a restatement.
+    peered = {kind: table for kind, table in PRESETS.items() if kind != "PLP"}
+    assert held == {(kind, name) for kind, table in peered.items() for name in table}
 
 
 def test_as_close_to_the_peers_as_they_are_to_each_other(rows: list[Row]) -> None:
