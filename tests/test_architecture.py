@@ -26,6 +26,7 @@ LEVELS = {
     "detection": 0,
     "intervals": 0,
     "checks": 0,
+    "compiled": 0,
     "values": 0,
     "audio_file": 0,
     "components": 1,

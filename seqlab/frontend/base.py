@@ -1,61 +1,75 @@
-"""What every framed front end shares: batches, blocks of frames, streams, one recording."""
+"""What every framed front end shares: batches, blocks of frames, one recording."""
 
 from __future__ import annotations
 
 import abc
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from seqlab.checks import check_at_least
-from seqlab.contracts import Frontend
+from seqlab.compiled import can_compile
 from seqlab.errors import SeqlabError
-from seqlab.frontend import presets
+from seqlab.frontend import presets, tables
 from seqlab.frontend.cepstrum import add_deltas
-from seqlab.frontend.framing import (
-    cut_frames,
-    dither_noise,
-    preemphasize,
-)
+from seqlab.frontend.framing import cut_frames, dither_noise, preemphasize
 from seqlab.frontend.options import FrameOptions
+from seqlab.frontend.rows import DifferentiableRows, compute_rows
 from seqlab.frontend.spectrum import (
     compress,
     limit_range,
     log_energy,
     power_spectrum,
+    row_product,
 )
+from seqlab.frontend.streaming import StreamingFrontend
 from seqlab.frontend.validation import check_recording, check_sample_rate, check_waveform
 from seqlab.frontend.window import make_window
 from seqlab.lengths import check_lengths, pad_stack, zero_padding
 
-
-@dataclass(frozen=True)
-class StreamState:
-    """What a stream carries from one step to the next; all streams of a batch run abreast."""
-
-    samples: Tensor  # (B, n): the last samples, as they came
-    offset: int  # samples dropped before them
-    frames: int  # frames analysed so far
-    history: Tensor  # (B, k, F): the last frames before deltas
-    emitted: int  # frames given out so far
+_PCM = 32768  # int16 samples of this size are 1.0
+_ENERGIES = {
+    "none": tables.NO_ENERGY,
+    "raw": tables.RAW_ENERGY,
+    "windowed": tables.WINDOWED_ENERGY,
+}
 
 
-class FramedFrontend(Frontend):
+class FramedFrontend(StreamingFrontend):
     """A front end that maps each frame of samples on its own to a row of features.
 
-    A subclass says what becomes of a block of frames, in ``analyse``; everything else is here.
-    On the CPU an utterance is worked through in blocks that fit the cache, so that a long
-    recording needs little more memory than its features; elsewhere the batch is one block.
+    A subclass says how wide a row is, with which weights the spectrum is summed into bands, and
+    what becomes of the rows (``finish``); everything else is here. On a CPU a compiled kernel
+    computes the rows in blocks that fit the cache, so that a long recording needs little more
+    memory than its features; elsewhere, and where torch traces the model, torch computes the batch
+    as a whole. The two agree within float32 rounding.
     """
 
     window: Tensor
     window_transform: Tensor
-    block_frames: int = 512  # 0: always one block
+    mel: Tensor | None
+    block_frames: int = 512  # where the kernel cannot serve a CPU; 0: torch, in one block
 
-    def __init__(self, options: FrameOptions, row_dim: int, static_dim: int) -> None:
-        """Take the shared settings, the width of ``analyse`` and that of ``finish``."""
+    def __init__(
+        self,
+        options: FrameOptions,
+        weights: Tensor | None,
+        *,
+        row_dim: int,
+        static_dim: int,
+        energy_column: int | None,
+    ) -> None:
+        """Take the shared settings and the shape of a row.
+
+        Args:
+            options: settings that all framed front ends share.
+            weights: what sums the spectrum into bands (n_fft // 2 + 1, n_bands); None keeps it.
+            row_dim: columns of a row: the bands, or bins, and the energy where it adds a column.
+            static_dim: columns after ``finish``.
+            energy_column: 0 or the last column; None where there is no energy.
+        """
         super().__init__()
         self.options = options
         self.layout = options.layout()
@@ -66,10 +80,34 @@ class FramedFrontend(Frontend):
         self.row_dim = row_dim
         self.static_dim = static_dim
         self.output_dim = static_dim * (options.delta_order + 1)
+        self.energy_column = energy_column
+        # A spectrum of as many bins as a row has columns gives up bin 0 for the energy.
+        bands = self.n_fft // 2 + 1 if weights is None else weights.shape[1]
+        self.band_column = row_dim - bands if energy_column == 0 else 0
         window = make_window(options.window, self.win_length, periodic=options.periodic)
         self.register_buffer("window", window.float(), persistent=False)
         transform = torch.view_as_real(torch.fft.rfft(window, n=self.n_fft)).float()
         self.register_buffer("window_transform", transform, persistent=False)
+        mel = None if weights is None else weights.float()
+        self.register_buffer("mel", mel, persistent=False)
+        self.tables = self._make_tables(window, mel)
+
+    def _make_tables(self, window: Tensor, mel: Tensor | None) -> tables.Tables | None:
+        """Constants of the compiled kernel; None where it has no way to compute these settings."""
+        options = self.options
+        known = options.power in (1, 2) and tables.can_transform(self.n_fft)
+        if not (known and can_compile()):
+            return None
+        return tables.make_tables(
+            window.numpy(),
+            self.hop_length,
+            self.n_fft,
+            None if mel is None else mel.numpy(),
+            preemphasis=options.preemphasis,
+            remove_dc=options.remove_dc,
+            magnitude=options.power == 1,
+            energy=_ENERGIES[options.energy],
+        )
 
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> Self:
@@ -84,57 +122,20 @@ class FramedFrontend(Frontend):
         """
         return cls(**presets.settings(cls, name, overrides))
 
-    @property
-    def can_stream(self) -> bool:
-        """False where a frame depends on the whole utterance (``dynamic_range``)."""
-        return self.options.dynamic_range is None
-
     @abc.abstractmethod
-    def analyse(self, frames: Tensor) -> Tensor:
-        """Rows (M, row_dim) of frames (M, win_length), each on its own."""
-
-    def spectrum(self, frames: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Spectrum (M, n_fft // 2 + 1) and, where asked for, log energy (M, 1) of frames."""
-        options = self.options
-        mean = frames.mean(-1, keepdim=True)
-        centred = frames - mean
-        energy = None
-        if options.energy == "raw":
-            source = centred if options.remove_dc else frames
-            energy = log_energy(source, options.energy_floor)
-        tapered = self._taper(centred)
-        transform = torch.fft.rfft(tapered, n=self.n_fft)
-        if not options.remove_dc:
-            # The mean is transformed apart: a large one would drown the rest in rounding errors.
-            mean = mean * (1 - options.preemphasis)
-            transform = transform + mean * torch.view_as_complex(self.window_transform)
-            tapered = tapered + mean * self.window
-        if options.energy == "windowed":
-            energy = log_energy(tapered, options.energy_floor)
-        return power_spectrum(transform, options.power), energy
-
-    def _taper(self, frames: Tensor) -> Tensor:
-        if self.options.preemphasis:
-            frames = preemphasize(frames, self.options.preemphasis)
-        return frames * self.window
-
-    def compress(self, values: Tensor) -> Tensor:
-        """Energies on the scale asked for by ``compression``."""
-        return compress(values, self.options.compression, self.options.floor, self.options.power)
-
     def finish(self, features: Tensor) -> Tensor:
         """Static features (B, T, static_dim) of rows (B, T, row_dim), after ``dynamic_range``."""
-        return features
 
     def forward(self, waveform: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Features of a padded batch.
 
         Args:
-            waveform: samples (B, N), floating point, in [-1, 1].
+            waveform: samples (B, N) in [-1, 1], floating point of any precision, or int16 of full
+                scale; computed in float32 always.
             lengths: samples (B,), int64; what lies beyond them is never read.
 
         Returns:
-            Features (B, T, output_dim), zero beyond the lengths, and their lengths (B,).
+            Features (B, T, output_dim), float32, zero beyond the lengths, and their lengths (B,).
 
         Raises:
             SeqlabError: shape, type or lengths do not fit.
@@ -150,8 +151,8 @@ class FramedFrontend(Frontend):
             features = self._batch_rows(waveform, lengths, counts)
             if self.options.dynamic_range is not None:
                 features = limit_range(features, counts, self.options.dynamic_range)
-            features = self._with_deltas(self.finish(features), counts)
-        return zero_padding(features, counts), counts
+            features = self.with_deltas(self.finish(features), counts)
+        return self._clear_padding(features, counts), counts
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Frames (B,) that ``forward`` returns for waveforms of ``lengths`` samples (B,)."""
@@ -161,7 +162,7 @@ class FramedFrontend(Frontend):
         """Features of one recording, as ``seqlab.load_audio`` returns it.
 
         Args:
-            waveform: samples (N,), in [-1, 1]; a tensor or NumPy array.
+            waveform: samples (N,), in [-1, 1], or int16; a tensor or NumPy array.
             sample_rate: Hz of the recording; must be the front end's own.
 
         Returns:
@@ -178,104 +179,21 @@ class FramedFrontend(Frontend):
         features, _ = self.forward(waveform.unsqueeze(0), lengths)
         return features[0]
 
-    def initial_state(self, batch_size: int = 1) -> StreamState:
-        """State of ``batch_size`` streams before their first sample."""
-        check_at_least("batch_size", batch_size, 1, "give the number of streams run abreast")
-        self._check_streaming()
-        samples = self.window.new_zeros(batch_size, 0)
-        history = self.window.new_zeros(batch_size, 0, self.static_dim)
-        return StreamState(samples, offset=0, frames=0, history=history, emitted=0)
-
-    def step(self, waveform: Tensor, state: StreamState) -> tuple[Tensor, StreamState]:
-        """Features that the next samples complete.
-
-        Args:
-            waveform: the next samples (B, N) of every stream; any N, 0 included.
-            state: from ``initial_state`` or the step before.
-
-        Returns:
-            Features (B, T, output_dim), T from 0 up, and the new state. All steps and the flush
-            put together equal ``forward``.
-
-        Raises:
-            SeqlabError: the waveform does not fit, or ``can_stream`` is False.
-        """
-        self._check_streaming()
-        check_waveform(waveform)
-        if len(waveform) != len(state.samples):
-            raise SeqlabError(
-                f"waveform has {len(waveform)} streams, must have {len(state.samples)} as the "
-                "state; call initial_state(batch_size) with the number of streams"
-            )
-        samples = torch.cat([state.samples, waveform.to(state.samples.dtype)], 1)
-        seen = state.offset + samples.shape[1]
-        ready = max(self.layout.ready(seen), state.frames)
-        new = self._stream_frames(samples, state, ready)
-        known = torch.cat([state.history, new], 1)
-        features, emitted = self._emit(known, state.emitted, ready, ended=False)
-        first = max(state.offset, min(self.layout.start(ready), seen - self.win_length))
-        kept = max(0, emitted - self._look_ahead)
-        return features, StreamState(
-            samples[:, first - state.offset :],
-            offset=first,
-            frames=ready,
-            history=known[:, known.shape[1] - (ready - kept) :],
-            emitted=emitted,
-        )
-
-    def flush(self, state: StreamState) -> Tensor:
-        """The frames (B, T, output_dim) that only the end of the stream completes."""
-        self._check_streaming()
-        total = self.layout.count(state.offset + state.samples.shape[1])
-        new = self._stream_frames(state.samples, state, total)
-        known = torch.cat([state.history, new], 1)
-        return self._emit(known, state.emitted, total, ended=True)[0]
-
-    @property
-    def _look_ahead(self) -> int:
-        return self.options.delta_order * self.options.delta_window
-
-    def _batch_rows(self, waveform: Tensor, lengths: Tensor, counts: Tensor) -> Tensor:
-        """Rows (B, T, row_dim) of a batch, before anything that joins frames."""
-        total = int(counts.max()) if len(counts) else 0
-        blocks = self.block_frames > 0 and waveform.device.type == "cpu"
-        if not blocks and self.options.edges == "snip":
-            waveform = zero_padding(waveform, lengths)  # so that NaN there spoils no gradient
-        frames = cut_frames(self._scaled(waveform, 0), lengths, self.layout, 0, total)
-        if not blocks:
-            return self._rows(frames)
-        rows = [self._rows(frames[b, :count]) for b, count in enumerate(counts.tolist())]
-        return pad_stack(rows)[0] if rows else self._rows(frames)
-
-    def _rows(self, frames: Tensor) -> Tensor:
-        """Rows (..., row_dim) of frames (..., win_length), block by block."""
-        flat = frames.flatten(0, -2) if frames.dim() > 2 else frames
-        if len(flat) == 0:
-            return flat.new_zeros(*frames.shape[:-1], self.row_dim)
-        size = self.block_frames if flat.device.type == "cpu" and self.block_frames else len(flat)
-        rows = [self.analyse(flat[i : i + size]) for i in range(0, len(flat), size)]
-        return torch.cat(rows).reshape(*frames.shape[:-1], self.row_dim)
-
-    def _scaled(self, waveform: Tensor, offset: int) -> Tensor:
-        options = self.options
-        waveform = waveform.to(self.window.dtype)
-        if options.scale != 1:
-            waveform = waveform * options.scale
-        if options.dither:
-            noise = dither_noise(offset, waveform.shape[1], options.dither_seed, waveform.device)
-            waveform = waveform + options.dither * noise
-        return waveform
-
-    def _stream_frames(self, samples: Tensor, state: StreamState, last: int) -> Tensor:
-        lengths = torch.full((len(samples),), state.offset + samples.shape[1])
-        scaled = self._scaled(samples, state.offset)
+    def static_features(
+        self, samples: Tensor, offset: int, first: int, last: int, length: int
+    ) -> Tensor:
+        """Static features (B, last - first, static_dim) of a stream; see ``StreamingFrontend``."""
+        lengths = torch.full((len(samples),), length, device=samples.device)
         with torch.autocast(samples.device.type, enabled=False):
-            frames = cut_frames(
-                scaled, lengths.to(samples.device), self.layout, state.frames, last, state.offset
-            )
-            return self.finish(torch.stack([self._rows(stream) for stream in frames]))
+            if self._uses_kernel(samples) and not samples.requires_grad:
+                counts = torch.full((len(samples),), last)
+                return self.finish(compute_rows(self, samples, lengths, counts, first, offset))
+            scaled = self.scaled(samples, offset)
+            frames = cut_frames(scaled, lengths, self.layout, first, last, offset)
+            return self.finish(torch.stack([self._rows_in_blocks(stream) for stream in frames]))
 
-    def _with_deltas(self, features: Tensor, counts: Tensor) -> Tensor:
+    def with_deltas(self, features: Tensor, counts: Tensor) -> Tensor:
+        """Features (B, T, output_dim) of static ones (B, T, static_dim) of ``counts`` frames."""
         options = self.options
         if options.delta_order == 0:
             return features
@@ -283,18 +201,131 @@ class FramedFrontend(Frontend):
             features, counts, options.delta_order, options.delta_window, options.delta_method
         )
 
-    def _emit(self, known: Tensor, emitted: int, total: int, ended: bool) -> tuple[Tensor, int]:
-        """Features of the frames that need no more of the future, out of the last ones known."""
-        upto = total if ended else max(emitted, total - self._look_ahead)
-        counts = torch.full((len(known),), known.shape[1], device=known.device)
-        first = total - known.shape[1]
-        features = self._with_deltas(known, counts)
-        return features[:, emitted - first : upto - first], upto
+    # Rows ----------------------------------------------------------------------------------
 
-    def _check_streaming(self) -> None:
-        if not self.can_stream:
-            raise SeqlabError(
-                f"dynamic_range={self.options.dynamic_range} needs the maximum of the whole "
-                "utterance, so features cannot stream; collect the samples and call extract, or "
-                "set dynamic_range=None"
-            )
+    def _uses_kernel(self, waveform: Tensor) -> bool:
+        """Whether the compiled kernel computes these samples; a matter of settings, not of size."""
+        if torch.compiler.is_compiling():
+            return False
+        return (
+            self.tables is not None
+            and self.block_frames > 0
+            and waveform.device.type == "cpu" == self.window.device.type
+            and self.window.dtype == torch.float32
+        )
+
+    def _batch_rows(self, waveform: Tensor, lengths: Tensor, counts: Tensor) -> Tensor:
+        """Rows (B, T, row_dim) of a batch, before anything that joins frames."""
+        if self._uses_kernel(waveform):
+            if waveform.requires_grad and torch.is_grad_enabled():
+                rows: Tensor = DifferentiableRows.apply(waveform, self, lengths, counts)
+                return rows
+            return compute_rows(self, waveform, lengths, counts)
+        if self.block_frames == 0 or waveform.device.type != "cpu":
+            return self.torch_rows(waveform, lengths, counts)
+        total = int(counts.max()) if len(counts) else 0
+        frames = cut_frames(self.scaled(waveform, 0), lengths, self.layout, 0, total)
+        each = zip(frames, counts.tolist(), strict=True)
+        blocks = [self._rows_in_blocks(item[:count]) for item, count in each]
+        return pad_stack(blocks)[0] if blocks else frames.new_zeros(0, total, self.row_dim)
+
+    def torch_rows(self, waveform: Tensor, lengths: Tensor, counts: Tensor) -> Tensor:
+        """Rows (B, T, row_dim) of a batch, by torch and in one block."""
+        if self.options.edges == "snip":
+            waveform = zero_padding(waveform, lengths)  # so that NaN there spoils no gradient
+        total = int(counts.max()) if len(counts) else 0
+        frames = cut_frames(self.scaled(waveform, 0), lengths, self.layout, 0, total)
+        if frames.shape[0] * frames.shape[1] == 0:
+            return frames.new_zeros(*frames.shape[:2], self.row_dim)
+        return self.analyse(frames.flatten(0, 1)).reshape(*frames.shape[:2], self.row_dim)
+
+    def _rows_in_blocks(self, frames: Tensor) -> Tensor:
+        """Rows (T, row_dim) of frames (T, win_length), block by block."""
+        if len(frames) == 0:
+            return frames.new_zeros(0, self.row_dim)
+        size = self.block_frames or len(frames)
+        return torch.cat([self.analyse(frames[i : i + size]) for i in range(0, len(frames), size)])
+
+    def analyse(self, frames: Tensor) -> Tensor:
+        """Rows (M, row_dim) of frames (M, win_length), each on its own, by torch."""
+        spectrum, energy = self._spectrum(frames)
+        bands = spectrum if self.mel is None else row_product(spectrum, self.mel)
+        if energy is None:
+            return self.compress(bands)
+        bands = self.compress(bands[..., bands.shape[-1] + 1 - self.row_dim :])
+        energy = log_energy(energy, self.options.energy_floor)
+        return torch.cat([energy, bands] if self.energy_column == 0 else [bands, energy], -1)
+
+    def compress_rows(self, rows: Tensor) -> None:
+        """Bring rows (M, row_dim) of energies to the scale of the features, in place."""
+        bands = rows
+        if self.energy_column is not None:
+            energy = rows[:, self.energy_column : self.energy_column + 1]
+            energy.copy_(log_energy(energy, self.options.energy_floor))
+            bands = rows[:, 1:] if self.energy_column == 0 else rows[:, :-1]
+        if self.options.compression != "none":
+            bands.copy_(self.compress(bands))
+
+    def compress(self, values: Tensor) -> Tensor:
+        """Energies on the scale asked for by ``compression``."""
+        return compress(values, self.options.compression, self.options.floor, self.options.power)
+
+    def _spectrum(self, frames: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Spectrum (M, n_fft // 2 + 1) and, where asked for, energy (M, 1) of frames."""
+        options = self.options
+        mean = frames.mean(-1, keepdim=True)
+        centred = frames - mean
+        energy = None
+        if options.energy == "raw":
+            source = centred if options.remove_dc else frames
+            energy = source.square().sum(-1, keepdim=True)
+        tapered = centred
+        if options.preemphasis:
+            tapered = preemphasize(centred, options.preemphasis)
+        tapered = tapered * self.window
+        transform = torch.fft.rfft(tapered, n=self.n_fft)
+        if not options.remove_dc:
+            # The mean is transformed apart: a large one would drown the rest in rounding errors.
+            mean = mean * (1 - options.preemphasis)
+            transform = transform + mean * torch.view_as_complex(self.window_transform)
+            tapered = tapered + mean * self.window
+        if options.energy == "windowed":
+            energy = tapered.square().sum(-1, keepdim=True)
+        return power_spectrum(transform, options.power), energy
+
+    def scaled(self, samples: Tensor, offset: int) -> Tensor:
+        """Samples (B, n), from number ``offset`` on, as frames read them: scaled and dithered."""
+        factor = self.options.scale / (1 if samples.is_floating_point() else _PCM)
+        samples = samples.to(self.window.dtype)
+        if factor != 1:
+            samples = samples * factor
+        return samples + self._dither(samples, offset) if self.options.dither else samples
+
+    def prepare_samples(self, samples: Tensor, offset: int) -> tuple[Tensor, np.float32]:
+        """Samples (B, n) for the kernel, and the factor that is still to be applied to them."""
+        if samples.dtype == torch.float32 and not self.options.dither:
+            return samples, np.float32(self.options.scale)
+        return self.scaled(samples, offset), np.float32(1)
+
+    def _dither(self, samples: Tensor, offset: int) -> Tensor:
+        options = self.options
+        noise = dither_noise(offset, samples.shape[1], options.dither_seed, samples.device)
+        return options.dither * noise
+
+    def _clear_padding(self, features: Tensor, counts: Tensor) -> Tensor:
+        if features.requires_grad or not self._uses_kernel(features):
+            return zero_padding(features, counts)
+        for row, count in zip(features, counts.tolist(), strict=True):
+            row[count:] = 0  # in place: a copy of an hour costs more than its features
+        return features
+
+    def _apply(self, function: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """As nn.Module, but half precision leaves the constants as they are: it ruins spectra."""
+
+        def keep_precision(tensor: Tensor) -> Tensor:
+            moved = function(tensor)
+            narrow = moved.dtype in (torch.float16, torch.bfloat16)
+            return tensor.to(moved.device) if narrow else moved
+
+        result: Self = super()._apply(keep_precision, recurse)  # type: ignore[no-untyped-call]
+        return result

@@ -90,6 +90,10 @@ class FrameLayout:
         """First sample that frame number ``frame`` reads; may lie before the recording."""
         return frame * self.hop_length - self.left
 
+    def span(self, first: int, last: int) -> tuple[int, int]:
+        """First sample that frames ``first`` to ``last`` (exclusive) read, and that after them."""
+        return self.start(first), self.start(last - 1) + self.win_length
+
 
 def source_index(position: Tensor, lengths: Tensor, edges: str) -> Tensor:
     """The sample that a position beyond the ends of a recording reads.
@@ -120,35 +124,42 @@ def source_index(position: Tensor, lengths: Tensor, edges: str) -> Tensor:
     return torch.minimum(position.clamp(min=0), length - 1)
 
 
-def cut_frames(
+def cut_samples(
     waveform: Tensor, lengths: Tensor, layout: FrameLayout, first: int, last: int, offset: int = 0
 ) -> Tensor:
-    """Frames ``first`` to ``last`` (exclusive) of each recording.
+    """The samples that frames ``first`` to ``last`` (exclusive) read, in one piece.
 
     Args:
         waveform: samples (B, N); column 0 is sample number ``offset`` of the recording.
         lengths: samples of the whole recordings (B,).
         layout: where frames lie.
         first: number of the first frame wanted.
-        last: number after the last frame wanted.
+        last: number after the last frame wanted, above ``first``.
         offset: samples of the recording that were dropped before ``waveform``.
 
     Returns:
-        Frames (B, last - first, win_length); rows past a recording's own count hold no meaning.
+        Samples (B, (last - first - 1) * hop_length + win_length); what frames past a recording's
+        own count read holds no meaning.
     """
+    begin, end = layout.span(first, last)
+    if layout.edges == "snip":
+        return waveform[:, begin - offset : end - offset]
+    position = torch.arange(begin, end, device=waveform.device)
+    index = source_index(position, lengths, layout.edges) - offset
+    piece = waveform.gather(1, index.clamp(0, max(waveform.shape[1] - 1, 0)))
+    if layout.edges == "zero":
+        inside = (position >= 0) & (position < lengths.unsqueeze(-1))
+        piece = piece.masked_fill(~inside, 0)
+    return piece
+
+
+def cut_frames(
+    waveform: Tensor, lengths: Tensor, layout: FrameLayout, first: int, last: int, offset: int = 0
+) -> Tensor:
+    """Frames (B, last - first, win_length) of each recording; arguments as ``cut_samples``."""
     if last <= first:
         return waveform.new_zeros(len(waveform), 0, layout.win_length)
-    begin = layout.start(first)
-    end = layout.start(last - 1) + layout.win_length
-    if layout.edges == "snip":
-        piece = waveform[:, begin - offset : end - offset]
-    else:
-        position = torch.arange(begin, end, device=waveform.device)
-        index = source_index(position, lengths, layout.edges) - offset
-        piece = waveform.gather(1, index.clamp(0, max(waveform.shape[1] - 1, 0)))
-        if layout.edges == "zero":
-            inside = (position >= 0) & (position < lengths.unsqueeze(-1))
-            piece = piece.masked_fill(~inside, 0)
+    piece = cut_samples(waveform, lengths, layout, first, last, offset)
     return piece.unfold(1, layout.win_length, layout.hop_length)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from seqlab.checks import check_choice
 from seqlab.frontend.base import FramedFrontend
 from seqlab.frontend.mel import mel_matrix
 from seqlab.frontend.options import FrameOptions
-from seqlab.frontend.spectrum import EPSILON, row_product
+from seqlab.frontend.spectrum import EPSILON
 
 POSITIONS = ("first", "last")
 
@@ -67,8 +66,6 @@ class LogMel(FramedFrontend):
         >>> LogMel(n_mels=40).extract(torch.zeros(16000), 16000).shape
         torch.Size([98, 40])
     """
-
-    mel: Tensor
 
     def __init__(
         self,
@@ -128,12 +125,9 @@ class LogMel(FramedFrontend):
             delta_method=delta_method,
         )
         check_choice("energy_position", energy_position, POSITIONS)
-        width = n_mels + (energy != "none")
-        super().__init__(options, row_dim=width, static_dim=width)
-        self.energy_position = energy_position
         weights = mel_matrix(
             sample_rate,
-            self.n_fft,
+            options.layout().n_fft,
             n_mels,
             f_min=f_min,
             f_max=f_max,
@@ -141,13 +135,13 @@ class LogMel(FramedFrontend):
             norm=mel_norm,
             triangles=mel_triangles,
         )
-        self.register_buffer("mel", weights.float(), persistent=False)
+        width = n_mels + (energy != "none")
+        at = 0 if energy_position == "first" else n_mels
+        energy_column = None if energy == "none" else at
+        super().__init__(
+            options, weights, row_dim=width, static_dim=width, energy_column=energy_column
+        )
 
-    def analyse(self, frames: Tensor) -> Tensor:
-        """Rows (M, row_dim) of frames (M, win_length)."""
-        spectrum, energy = self.spectrum(frames)
-        bands = self.compress(row_product(spectrum, self.mel))
-        if energy is None:
-            return bands
-        columns = [energy, bands] if self.energy_position == "first" else [bands, energy]
-        return torch.cat(columns, -1)
+    def finish(self, features: Tensor) -> Tensor:
+        """Static features (B, T, static_dim): the rows themselves."""
+        return features

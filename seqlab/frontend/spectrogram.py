@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from seqlab.frontend.base import FramedFrontend
@@ -102,10 +101,9 @@ class Spectrogram(FramedFrontend):
             delta_method=delta_method,
         )
         bins = options.layout().n_fft // 2 + 1
-        super().__init__(options, row_dim=bins, static_dim=bins)
+        energy_column = None if energy == "none" else 0
+        super().__init__(options, None, row_dim=bins, static_dim=bins, energy_column=energy_column)
 
-    def analyse(self, frames: Tensor) -> Tensor:
-        """Rows (M, n_fft // 2 + 1) of frames (M, win_length)."""
-        spectrum, energy = self.spectrum(frames)
-        bins = self.compress(spectrum)
-        return bins if energy is None else torch.cat([energy, bins[..., 1:]], -1)
+    def finish(self, features: Tensor) -> Tensor:
+        """Static features (B, T, static_dim): the rows themselves."""
+        return features

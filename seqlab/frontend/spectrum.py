@@ -37,17 +37,17 @@ def power_spectrum(transform: Tensor, power: float = 2.0) -> Tensor:
     return squared.masked_fill(silent, 1).pow(power / 2).masked_fill(silent, 0)
 
 
-def log_energy(frames: Tensor, floor: float = 0.0) -> Tensor:
-    """Natural logarithm of the sum of squares of each frame.
+def log_energy(energy: Tensor, floor: float = 0.0) -> Tensor:
+    """Natural logarithm of the energies (sums of squares) of frames.
 
     Args:
-        frames: frames (..., win_length).
+        energy: energies, any shape.
         floor: energies below it count as it; float32's epsilon is the least in any case.
 
     Returns:
-        Log energy (..., 1).
+        Log energies, same shape.
     """
-    return frames.square().sum(-1, keepdim=True).clamp_min(max(floor, EPSILON)).log()
+    return energy.clamp_min(max(floor, EPSILON)).log()
 
 
 def row_product(rows: Tensor, matrix: Tensor) -> Tensor:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from seqlab.errors import AudioError, SeqlabError
 
 
 def check_waveform(waveform: Tensor) -> None:
-    """Raise SeqlabError unless ``waveform`` is floating point of shape (B, N)."""
+    """Raise SeqlabError unless ``waveform`` is floating point or int16, of shape (B, N)."""
     if waveform.dim() != 2:
         raise SeqlabError(
             f"waveform has shape {tuple(waveform.shape)}, must be (B, N); add a batch "
             "dimension with waveform.unsqueeze(0), or call extract for one recording"
         )
-    if not waveform.is_floating_point():
+    if not (waveform.is_floating_point() or waveform.dtype == torch.int16):
         raise SeqlabError(
-            f"waveform is {waveform.dtype}, must be floating point in [-1, 1]; "
-            "divide int16 samples by 32768, or read the file with seqlab.load_audio"
+            f"waveform is {waveform.dtype}, must be floating point in [-1, 1] or int16; "
+            "divide samples of other types by their full scale, or read the file with "
+            "seqlab.load_audio"
         )
 
 
@@ -41,9 +43,16 @@ def check_recording(name: str, waveform: Tensor, scale: float) -> None:
             "take one channel or their mean, or call the front end itself on a batch"
         )
     check_waveform(waveform.unsqueeze(0))
-    peak = float(waveform.detach().abs().max()) if len(waveform) else 0.0
+    peak = _peak(waveform.detach())
     if scale > 1 and math.isfinite(peak) and peak > 64:
         raise AudioError(
             f"the waveform reaches {peak:g}, must be within [-1, 1]; divide int16 samples by "
             f"32768, or build {name}(scale=1)"
         )
+
+
+def _peak(waveform: Tensor) -> float:
+    if len(waveform) == 0 or not waveform.is_floating_point():
+        return 0.0
+    lowest, highest = torch.aminmax(waveform)
+    return max(-float(lowest), float(highest))

@@ -88,12 +88,16 @@ def test_a_padded_batch_equals_each_item_alone(frontend: Frontend) -> None:
         torch.testing.assert_close(row[:count], whole(frontend, item[None])[0], **TOLERANCE)
 
 
-def test_one_block_equals_many(frontend: Frontend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_torch_and_the_compiled_kernel_agree_within_rounding(
+    frontend: Frontend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     batch, lengths = pad_stack([noise(9000), noise(2000, seed=1)], value=torch.nan)
-    features, _ = frontend(batch, lengths)
-    for size in (0, 7):
-        monkeypatch.setattr(frontend, "block_frames", size)
-        torch.testing.assert_close(frontend(batch, lengths)[0], features, **TOLERANCE)
+    compiled, counts = frontend(batch, lengths)
+    exact, _ = copy.deepcopy(frontend).double()(batch, lengths)
+    monkeypatch.setattr(frontend, "block_frames", 0)
+    torch_error = (frontend(batch, lengths)[0] - exact).abs().max()
+    assert (compiled - exact).abs().max() <= 3 * torch_error + 1e-5
+    assert torch_error < 0.02  # the lowest bins of log spectra, in digits lost
 
 
 @pytest.mark.parametrize("missing", [0, 1])
@@ -208,6 +212,33 @@ def test_extract_equals_forward(frontend: Frontend) -> None:
     assert torch.equal(features, frontend.extract(waveform.numpy(), frontend.sample_rate))
 
 
+def test_int16_is_the_same_recording(frontend: Frontend) -> None:
+    samples = (noise(2, 5000) * 32768).to(torch.int16)
+    assert torch.equal(whole(frontend, samples), whole(frontend, samples / 32768))
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.float16, torch.bfloat16])
+def test_other_precisions_are_computed_in_float32(frontend: Frontend, kind: torch.dtype) -> None:
+    waveform = noise(2, 5000).to(kind)
+    features = whole(frontend, waveform)
+    assert torch.equal(features, whole(frontend, waveform.float()))
+    assert torch.equal(features, whole(copy.deepcopy(frontend).to(torch.bfloat16), waveform))
+
+
+def test_gradients_are_those_of_torch(frontend: Frontend, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, lengths = pad_stack([noise(9000), noise(2000, seed=1)], value=torch.nan)
+    weights = None
+    found = []
+    for size in (512, 0):
+        monkeypatch.setattr(frontend, "block_frames", size)
+        waveform = batch.clone().requires_grad_()
+        features, _ = frontend(waveform, lengths)
+        weights = torch.randn_like(features) if weights is None else weights
+        (features * weights).sum().backward()
+        found.append(waveform.grad)
+    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-4 * float(found[1].abs().max()))
+
+
 def test_wrong_input_names_rule_and_remedy(frontend: Frontend) -> None:
     rate = frontend.sample_rate
     with pytest.raises(
@@ -216,8 +247,8 @@ def test_wrong_input_names_rule_and_remedy(frontend: Frontend) -> None:
         frontend.extract(noise(3000), 44100)
     with pytest.raises(SeqlabError, match=r"shape \(2, 3000\), must be \(N,\)"):
         frontend.extract(noise(2, 3000), rate)
-    with pytest.raises(SeqlabError, match="divide int16 samples by 32768"):
-        frontend.extract(torch.zeros(3000, dtype=torch.int16), rate)
+    with pytest.raises(SeqlabError, match="int32, must be floating point .* or int16"):
+        frontend.extract(torch.zeros(3000, dtype=torch.int32), rate)
     with pytest.raises(SeqlabError, match=r"must be \(B, N\)"):
         frontend(noise(3000), torch.tensor([3000]))
     with pytest.raises(SeqlabError, match="relative lengths are not accepted"):

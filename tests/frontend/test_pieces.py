@@ -258,9 +258,9 @@ def test_magnitude_of_silence_has_a_finite_slope() -> None:
 
 
 def test_log_energy_by_hand() -> None:
-    frames = torch.tensor([[3.0, 4.0], [0.0, 0.0]])
-    assert log_energy(frames).flatten().tolist() == pytest.approx([math.log(25), -15.9424], 1e-5)
-    assert log_energy(frames, floor=100.0).flatten().tolist() == pytest.approx([math.log(100)] * 2)
+    energies = torch.tensor([25.0, 0.0])
+    assert log_energy(energies).flatten().tolist() == pytest.approx([math.log(25), -15.9424], 1e-5)
+    assert log_energy(energies, floor=100.0).flatten().tolist() == pytest.approx([math.log(100)] * 2)
 
 
 def test_products_do_not_depend_on_the_number_of_rows() -> None:
