@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlab.errors import AudioError, SeqlabError
@@ -56,3 +58,25 @@ def _peak(waveform: Tensor) -> float:
         return 0.0
     lowest, highest = torch.aminmax(waveform)
     return max(-float(lowest), float(highest))
+
+
+def as_recording(name: str, waveform: Tensor | NDArray[np.floating]) -> Tensor:
+    """One recording (N,) as a tensor of float32 or float64; AudioError unless it is one.
+
+    Args:
+        name: of the function that was given it.
+        waveform: a tensor or array of floating-point samples.
+    """
+    if isinstance(waveform, np.ndarray) and waveform.dtype.kind == "f":
+        wide = np.dtype(np.float64 if waveform.dtype.itemsize > 4 else np.float32)
+        samples = np.ascontiguousarray(waveform, wide)
+        # torch warns of arrays that it could write to by mistake.
+        waveform = torch.from_numpy(samples if samples.flags.writeable else samples.copy())
+    if not isinstance(waveform, Tensor):
+        what = getattr(waveform, "dtype", type(waveform).__name__)
+        raise AudioError(
+            f"waveform of {what} must be a tensor or array of floating-point samples; "
+            "divide int16 samples by 32768, or read the file with seqlab.load_audio"
+        )
+    check_recording(name, waveform, 1)
+    return waveform if waveform.dtype == torch.float64 else waveform.float()
