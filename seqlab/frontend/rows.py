@@ -5,21 +5,45 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from seqlab.frontend.framing import cut_frames, cut_samples, source_index
+from seqlab.frontend.framing import FrameLayout, cut_frames, cut_samples, source_index
 from seqlab.frontend.kernel import spectral_rows
-
-if TYPE_CHECKING:
-    from seqlab.frontend.base import FramedFrontend
+from seqlab.frontend.tables import Tables
 
 _BLOCK_VALUES = 32768  # of the rows of a block: fits the cache, and one thread of torch handles it
 _THREADING_FRAMES = 4000  # below it, starting threads costs more than they save
 _GRADIENT_FRAMES = 512
+
+
+class RowSource(Protocol):
+    """What is needed of a front end to compute its rows; ``FramedFrontend`` documents it."""
+
+    layout: FrameLayout
+    tables: Tables | None
+    row_dim: int
+    output_dim: int
+    band_column: int
+    energy_column: int | None
+
+    def scaled(self, samples: Tensor, offset: int) -> Tensor:
+        """Samples as frames read them."""
+
+    def prepare_samples(self, samples: Tensor, offset: int) -> tuple[Tensor, np.float32]:
+        """Samples for the kernel, and a factor."""
+
+    def compress_rows(self, rows: Tensor) -> None:
+        """Compress rows in place."""
+
+    def analyse(self, frames: Tensor) -> Tensor:
+        """Rows of frames, by torch."""
+
+    def torch_rows(self, waveform: Tensor, lengths: Tensor, counts: Tensor) -> Tensor:
+        """Rows of a batch, by torch."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +62,7 @@ def _blocks(counts: list[int], first: int, size: int) -> Iterator[Block]:
 
 
 def compute_rows(
-    frontend: FramedFrontend,
+    frontend: RowSource,
     waveform: Tensor,
     lengths: Tensor,
     counts: Tensor,
@@ -82,7 +106,7 @@ def compute_rows(
 
 
 def _compute_block(
-    frontend: FramedFrontend, samples: Tensor, length: int, block: Block, offset: int, out: Tensor
+    frontend: RowSource, samples: Tensor, length: int, block: Block, offset: int, out: Tensor
 ) -> None:
     """Rows of one block to ``out``; ``samples`` (N,) begin with number ``offset``."""
     layout = frontend.layout
@@ -121,7 +145,7 @@ class DifferentiableRows(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, waveform: Tensor, frontend: FramedFrontend, lengths: Tensor, counts: Tensor
+        ctx: Any, waveform: Tensor, frontend: RowSource, lengths: Tensor, counts: Tensor
     ) -> Tensor:
         """Rows (B, T, row_dim); arguments as ``compute_rows``."""
         ctx.save_for_backward(waveform, lengths, counts)
@@ -144,7 +168,7 @@ class DifferentiableRows(torch.autograd.Function):
 
 
 def _add_gradient(
-    frontend: FramedFrontend,
+    frontend: RowSource,
     waveform: Tensor,
     lengths: Tensor,
     block: Block,
