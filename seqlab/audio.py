@@ -159,6 +159,8 @@ def read_blocks(
     source: str | os.PathLike[str] | BinaryIO,
     block_s: float = 10.0,
     *,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
     sample_rate: int | None = None,
 ) -> Iterator[tuple[Tensor, int]]:
     """Read a long or live recording block by block, in bounded memory.
@@ -169,6 +171,8 @@ def read_blocks(
         source: a path, an open binary file, or ``"-"`` for standard input. A pipe must carry
             WAV or AU; other formats need a file that can be sought.
         block_s: length of a block, above 0 seconds; the last one may be shorter.
+        start_s: where to start, as in ``load_audio``; not for a pipe.
+        duration_s: how much to read, as in ``load_audio``; not for a pipe.
         sample_rate: the rate wanted in Hz; None keeps the source's own. Resampled blocks differ
             in length by a few samples; put together they equal the resampled whole.
 
@@ -184,7 +188,9 @@ def read_blocks(
         check_rate("sample_rate", sample_rate)
     with open_source(source) as (name, sound):
         size = max(1, round(block_s * sound.samplerate))
-        blocks = _regroup(decode(name, sound, block=min(size, BLOCK_VALUES)), size)
+        whole = start_s == 0 and duration_s is None  # all that can be asked of a pipe
+        start, count = (0, None) if whole else locate(name, sound, start_s, duration_s)
+        blocks = _regroup(decode(name, sound, start, count, block=min(size, BLOCK_VALUES)), size)
         native: int = sound.samplerate
         if sample_rate is None or sample_rate == native:
             yield from ((block, native) for block in blocks)

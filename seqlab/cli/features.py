@@ -1,34 +1,48 @@
-"""Log-mel, MFCC or spectrogram features of audio files, one array (and picture) a file.
+"""Log-mel, MFCC or spectrogram features of files, folders or manifests, one array a recording.
 
-example: seqlab features a.wav b.flac --kind mfcc --preset htk -o features --plot
+examples: seqlab features a.wav b.flac --kind mfcc --preset htk -o features --plot
+          seqlab features corpus/ -o features --jobs 4 --resume --format lhotse
+
+The output folder keeps the folders of the input, and gets an index.jsonl (id, path, frames,
+seconds) and a settings.json. What is interrupted, even by a power cut, goes on with --resume.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import time
 import typing
-from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqlab.cli.terminal import Progress, print_json, print_table
-from seqlab.errors import DataError, RecipeError
+from seqlab.cli.recognise import raise_failed
+from seqlab.cli.terminal import Progress, duration, print_json, print_table, say
+from seqlab.errors import RecipeError, SeqlabError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
     from seqlab.contracts import Frontend
+    from seqlab.data.feature_inputs import FeatureInput
+    from seqlab.data.feature_jobs import Extraction, Outcome
 
 KINDS = {"logmel": "LogMel", "mfcc": "MFCC", "spectrogram": "Spectrogram"}
 PRESETS = ("kaldi", "htk", "librosa", "torchaudio", "whisper")
+FORMATS = ("npy", "npz", "lhotse")
+MOST_ROWS = 40  # of the table; of more recordings only the sum is told
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe ``seqlab features``."""
-    parser.add_argument("files", nargs="+", metavar="FILE", help="audio files")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        metavar="PATH",
+        help="audio files, folders (searched to any depth), manifests (.tsv, .jsonl, .jsonl.gz)",
+    )
     parser.add_argument("--kind", choices=KINDS, default="logmel", help="default: logmel")
     parser.add_argument("--preset", choices=PRESETS, default="kaldi", help="default: kaldi")
     parser.add_argument(
@@ -44,7 +58,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="resample files whose rate differs from the preset's, instead of refusing them",
     )
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to write to")
-    parser.add_argument("--format", choices=("npy", "npz"), default="npy", help="default: npy")
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        default="npy",
+        help="npy: arrays; npz: arrays with lengths, rate, hop and settings; lhotse: npy, and "
+        "manifests for CutSet and FeatureSet; default: npy",
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="processes, of one thread each; default: 1"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="keep what an earlier call finished; go on from there"
+    )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="stop at the first file that cannot be used; default: report such files at the end",
+    )
     parser.add_argument("--plot", action="store_true", help="write a PNG picture of each, too")
     parser.add_argument("--json", action="store_true", help="print what was written as JSON")
 
@@ -95,47 +126,6 @@ def make_frontend(kind: str, preset: str, settings: dict[str, Any]) -> Frontend:
     return frontend
 
 
-def output_paths(files: Sequence[str], folder: Path, suffix: str) -> list[Path]:
-    """Where the features of each file go: its path below the files' common folder.
-
-    Raises:
-        DataError: two files would be written to one place.
-
-    >>> [str(p) for p in output_paths(["/a/x.wav", "/a/b/x.wav"], Path("out"), ".npy")]
-    ['out/x.npy', 'out/b/x.npy']
-    """
-    paths = [Path(os.path.abspath(file)) for file in files]
-    common = os.path.commonpath([path.parent for path in paths])
-    outputs = [folder / path.relative_to(common).with_suffix(suffix) for path in paths]
-    target, count = Counter(outputs).most_common(1)[0]
-    if count > 1:
-        first, second = [f for f, o in zip(files, outputs, strict=True) if o == target][:2]
-        raise DataError(
-            f"{first} and {second} would both be written to {target}; "
-            "pass each recording once, and equal names in separate calls"
-        )
-    return outputs
-
-
-def write_features(path: Path, features: Any, frontend: Frontend) -> None:
-    """Write features (T, F) as npy, or as npz with ``sample_rate`` and ``hop_length``."""
-    import numpy as np
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        if path.suffix == ".npz":
-            np.savez(
-                file,
-                features=features,
-                sample_rate=frontend.sample_rate,
-                hop_length=frontend.hop_length,
-            )
-        else:
-            np.save(file, features)
-    partial.replace(path)
-
-
 def draw(features: Tensor, frontend: Frontend, title: str) -> Figure:
     """A picture of features (T, F) on the axis and colour scale that suit their kind."""
     from seqlab import MFCC, Spectrogram
@@ -153,40 +143,127 @@ def draw(features: Tensor, frontend: Frontend, title: str) -> Figure:
     return plot_features(features, frame_s, title, "band")
 
 
-def one_file(file: str, target: Path, frontend: Frontend, args: argparse.Namespace) -> list[object]:
-    """Write the features of one file; returns its row of the table."""
-    from seqlab.audio import load_audio
+def write_picture(
+    array: Path, picture: Path, frontend: Frontend, title: str, subtitle: str
+) -> None:
+    """Draw stored features; nothing or the whole picture appears."""
+    import numpy as np
+    import torch
 
-    wanted = frontend.sample_rate if args.resample else None
-    waveform, sample_rate = load_audio(file, sample_rate=wanted)
-    if sample_rate != frontend.sample_rate:
-        raise DataError(
-            f"{file} has {sample_rate} Hz, the {args.preset} preset is for "
-            f"{frontend.sample_rate} Hz; pass --resample, or --set sample_rate={sample_rate}"
-        )
-    features = frontend.extract(waveform, sample_rate)
-    write_features(target, features.numpy(), frontend)
-    if args.plot and len(features):
-        figure = draw(features, frontend, f"{Path(file).name}: {args.kind}, {args.preset}")
-        figure.savefig(target.with_suffix(".png"), dpi=150)
-    seconds = round(len(waveform) / sample_rate, 3)
-    return [file, str(target), len(features), features.shape[1], seconds]
+    from seqlab.data.feature_storage import atomic_file
+
+    loaded = np.load(array)
+    features = torch.from_numpy(loaded if array.suffix == ".npy" else loaded["features"])
+    figure = draw(features, frontend, f"{title}: {subtitle}")
+    with atomic_file(picture) as file:
+        figure.savefig(file, dpi=150, format="png")
+
+
+def extract_all(
+    extraction: Extraction, items: Sequence[FeatureInput], jobs: int, strict: bool
+) -> list[Outcome]:
+    """Outcomes of all recordings, in their order, with progress.
+
+    Raises:
+        SeqlabError: ``strict``, and a recording cannot be used.
+        KeyboardInterrupt: by Ctrl-C, with what is done and how to go on.
+    """
+    from seqlab.data.feature_jobs import run_all
+
+    outcomes: dict[int, Outcome] = {}
+    started, seconds = time.monotonic(), 0.0
+    try:
+        with Progress(len(items), "features") as progress:
+            for index, outcome in run_all(extraction, items, jobs):
+                if outcome.error and strict:
+                    raise SeqlabError(outcome.error)
+                outcomes[index] = outcome
+                seconds += 0 if outcome.skipped else outcome.seconds
+                progress.update(len(outcomes), pace(seconds, time.monotonic() - started))
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"stopped by Ctrl-C with {len(outcomes)} of {len(items)} files done; "
+            "--resume goes on from there"
+        ) from None
+    return [outcomes[index] for index in range(len(items))]
+
+
+def pace(audio_s: float, wall_s: float) -> str:
+    """How much audio in how much time.
+
+    >>> pace(3600.0, 12.0)
+    '1:00:00 of audio in 12.0 s, 300 x real time'
+    """
+    speed = audio_s / max(wall_s, 1e-9)
+    return f"{duration(audio_s)} of audio in {duration(wall_s)}, {speed:.3g} x real time"
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the features of every file."""
-    import torch
+    """Write the features of every file, and say how fast."""
+    from seqlab.checks import check_at_least
+    from seqlab.data.feature_inputs import find_inputs
+    from seqlab.data.feature_manifest import write_listings
+    from seqlab.data.feature_storage import open_folder, sole_writer
 
+    check_at_least("--jobs", args.jobs, 1, "the number of cores is a good choice")
     frontend = make_frontend(args.kind, args.preset, parse_settings(args.set))
-    targets = output_paths(args.files, Path(args.output), f".{args.format}")
-    rows = []
-    with Progress(len(args.files), "features") as progress, torch.inference_mode():
-        for file, target in zip(args.files, targets, strict=True):
-            rows.append(one_file(file, target, frontend, args))
-            progress.update(len(rows))
+    items = find_inputs(args.files)
+    folder = Path(args.output)
+    started = time.monotonic()
+    with sole_writer(folder):
+        since_ns = open_folder(folder, frontend, args.format, args.resume)
+        extraction = make_extraction(args, frontend, since_ns)
+        outcomes = extract_all(extraction, items, args.jobs, args.strict)
+        left_out = write_listings(extraction, items, outcomes)
+    report(args, items, outcomes, frontend.output_dim)
+    summarise(outcomes, folder, time.monotonic() - started)
+    if left_out:
+        say(f"note: {left_out} recordings without a frame are not in the lhotse manifests")
+    raise_failed([outcome.error for outcome in outcomes if outcome.error], len(items))
+    return 0
+
+
+def make_extraction(args: argparse.Namespace, frontend: Frontend, since_ns: int) -> Extraction:
+    """What the command line asks to be done with each recording."""
+    from seqlab.data.feature_jobs import Extraction
+
+    return Extraction(
+        frontend,
+        Path(args.output),
+        args.format,
+        resample=args.resample,
+        since_ns=since_ns if args.resume else None,
+        draw=partial(write_picture, subtitle=f"{args.kind}, {args.preset}") if args.plot else None,
+    )
+
+
+def report(
+    args: argparse.Namespace, items: Sequence[FeatureInput], outcomes: Sequence[Outcome], dim: int
+) -> None:
+    """The features there are now: as JSON, as a table, or where they are many, not at all."""
     columns = ["file", "written", "frames", "dim", "seconds"]
+    rows: list[list[object]] = [
+        [printable(item.path), printable(o.path), o.frames, dim, round(o.seconds, 3)]
+        for item, o in zip(items, outcomes, strict=True)
+        if not o.error
+    ]
     if args.json:
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
-    else:
+    elif len(rows) <= MOST_ROWS:
         print_table(columns, rows)
-    return 0
+
+
+def summarise(outcomes: Sequence[Outcome], folder: Path, wall_s: float) -> None:
+    """Say how much was done, and how fast, unless nothing was."""
+    good = [outcome for outcome in outcomes if not outcome.error]
+    new = [outcome for outcome in good if not outcome.skipped]
+    kept = f" ({len(good) - len(new)} more were finished before)" if len(new) < len(good) else ""
+    if good:
+        speed = pace(sum(outcome.seconds for outcome in new), wall_s)
+        count = f"{len(new)} file{'' if len(new) == 1 else 's'}"
+        say(f"{count}{kept}: {speed}; listed in {folder / 'index.jsonl'}")
+
+
+def printable(path: str) -> str:
+    """A path that can be printed, even where its name is no UTF-8."""
+    return path.encode(errors="backslashreplace").decode()

@@ -61,7 +61,8 @@ def test_a_warning_is_one_plain_note(call: Call, speech: Trained, tmp_path: Path
             "features", speech.wav, "-o", tmp_path, "--resample", "--preset", "torchaudio"
         )
     assert outcome.code == 0
-    (note,) = outcome.lines
+    note, done = outcome.lines
+    assert done.startswith("1 file: ")
     assert note.startswith("note: 4 of n_mels=128 bands hold no bin")
 
 
