@@ -59,8 +59,8 @@ def pitch(
     Use it for intonation, tone and speaker features, or to see where a recording is voiced. One
     voice at a time: of two it follows one or the other. A hum is a pitch too.
 
-    Frames are centred, beginning with the first sample, silence beyond the ends: as many as a
-    front end with edges="zero" or "reflect" and the same hop gives. Scale and constant offset do
+    Frames are centred, beginning with the first sample; beyond the ends the recording is taken to
+    keep its last value. There are as many as a front end with edges="zero" or "reflect" and the same hop gives. Scale and constant offset do
     not matter. A frame that reads a NaN or an infinity is unvoiced with probability 0, as is a
     silent one. Memory is bounded: about 50 bytes a frame beside the waveform.
 

@@ -68,13 +68,18 @@ class PitchFrames:
         return min(size for size in sizes if size >= self.frame_length)
 
     def cut(self, waveform: Tensor, first: int, last: int) -> Tensor:
-        """Frames ``first`` to ``last`` (exclusive) of a waveform (N,): (last - first, L)."""
+        """Frames ``first`` to ``last`` (exclusive) of a waveform (N,), N > 0: (last - first, L).
+
+        Beyond its ends a recording keeps the value it has there: unlike zeros, that makes no
+        step where there is a constant offset.
+        """
         begin = first * self.hop_length - self.left
         end = (last - 1) * self.hop_length - self.left + self.frame_length
         piece = waveform[max(begin, 0) : max(min(end, len(waveform)), 0)]
         before = max(-begin, 0)
-        piece = torch.nn.functional.pad(piece, (before, end - begin - before - len(piece)))
-        return piece.unfold(0, self.frame_length, self.hop_length)
+        after = max(end - begin - before - len(piece), 0)
+        ends = waveform[:1].expand(before), waveform[-1:].expand(after)
+        return torch.cat([ends[0], piece, ends[1]]).unfold(0, self.frame_length, self.hop_length)
 
 
 def level(frames: Tensor) -> tuple[Tensor, Tensor]:
