@@ -1,0 +1,1 @@
+"""Benchmarks against peers, run by hand: `python -m tests.benchmarks.NAME`."""
