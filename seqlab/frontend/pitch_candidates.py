@@ -9,6 +9,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from seqlab.frontend.held import held_frames
+
 CANDIDATES = 8  # kept in a frame; the few that carry nearly all of its probability
 _GLOBAL_SHARE = 0.01  # of a threshold that no trough passes, given to the lowest trough
 _ROUNDING = 2e-6  # of a frame's peak: what is smaller after its mean is taken off is rounding
@@ -68,18 +70,15 @@ class PitchFrames:
         return min(size for size in sizes if size >= self.frame_length)
 
     def cut(self, waveform: Tensor, first: int, last: int) -> Tensor:
-        """Frames ``first`` to ``last`` (exclusive) of a waveform (N,), N > 0: (last - first, L).
-
-        Beyond its ends a recording keeps the value it has there: unlike zeros, that makes no
-        step where there is a constant offset.
-        """
-        begin = first * self.hop_length - self.left
-        end = (last - 1) * self.hop_length - self.left + self.frame_length
-        piece = waveform[max(begin, 0) : max(min(end, len(waveform)), 0)]
-        before = max(-begin, 0)
-        after = max(end - begin - before - len(piece), 0)
-        ends = waveform[:1].expand(before), waveform[-1:].expand(after)
-        return torch.cat([ends[0], piece, ends[1]]).unfold(0, self.frame_length, self.hop_length)
+        """Frames ``first`` to ``last`` (exclusive) of a waveform (N,), N > 0: (last - first, L)."""
+        return held_frames(
+            waveform,
+            first,
+            last,
+            left=self.left,
+            length=self.frame_length,
+            hop_length=self.hop_length,
+        )
 
 
 def level(frames: Tensor) -> tuple[Tensor, Tensor]:
