@@ -84,7 +84,12 @@ class FramedFrontend(StreamingFrontend):
         # A spectrum of as many bins as a row has columns gives up bin 0 for the energy.
         bands = self.n_fft // 2 + 1 if weights is None else weights.shape[1]
         self.band_column = row_dim - bands if energy_column == 0 else 0
-        window = make_window(options.window, self.win_length, periodic=options.periodic)
+        window = make_window(
+            options.window,
+            self.win_length,
+            periodic=options.periodic,
+            blackman_coeff=options.blackman_coeff,
+        )
         self.register_buffer("window", window.float(), persistent=False)
         transform = torch.view_as_real(torch.fft.rfft(window, n=self.n_fft)).float()
         self.register_buffer("window_transform", transform, persistent=False)
@@ -250,21 +255,19 @@ class FramedFrontend(StreamingFrontend):
         """Rows (M, row_dim) of frames (M, win_length), each on its own, by torch."""
         spectrum, energy = self._spectrum(frames)
         bands = spectrum if self.mel is None else row_product(spectrum, self.mel)
-        if energy is None:
-            return self.compress(bands)
-        bands = self.compress(bands[..., bands.shape[-1] + 1 - self.row_dim :])
-        energy = log_energy(energy, self.options.energy_floor)
-        return torch.cat([energy, bands] if self.energy_column == 0 else [bands, energy], -1)
+        if energy is not None:
+            bands = bands[..., bands.shape[-1] + 1 - self.row_dim :]
+            bands = torch.cat([energy, bands] if self.energy_column == 0 else [bands, energy], -1)
+        return self.compressed(bands)
 
-    def compress_rows(self, rows: Tensor) -> None:
-        """Bring rows (M, row_dim) of energies to the scale of the features, in place."""
-        bands = rows
-        if self.energy_column is not None:
-            energy = rows[:, self.energy_column : self.energy_column + 1]
-            energy.copy_(log_energy(energy, self.options.energy_floor))
-            bands = rows[:, 1:] if self.energy_column == 0 else rows[:, :-1]
-        if self.options.compression != "none":
-            bands.copy_(self.compress(bands))
+    def compressed(self, rows: Tensor) -> Tensor:
+        """Rows (M, row_dim) of energies on the scale of the features."""
+        if self.energy_column is None:
+            return self.compress(rows)
+        first = self.energy_column == 0
+        energy = log_energy(rows[:, :1] if first else rows[:, -1:], self.options.energy_floor)
+        bands = self.compress(rows[:, 1:] if first else rows[:, :-1])
+        return torch.cat([energy, bands] if first else [bands, energy], -1)
 
     def compress(self, values: Tensor) -> Tensor:
         """Energies on the scale asked for by ``compression``."""

@@ -11,7 +11,7 @@ from seqlab.frontend.tables import RAW_ENERGY
 
 
 @compiled
-def _aligned(size):
+def aligned(size):
     """Room for ``size`` numbers from a multiple of 64 bytes on."""
     room = np.empty(size + 16, np.float32)
     skip = (64 - room.ctypes.data % 64) % 64 // 4
@@ -19,7 +19,7 @@ def _aligned(size):
 
 
 @compiled
-def _fill_tile(samples, begin, scale, hop, columns, rows, tile):
+def fill_tile(samples, begin, scale, hop, columns, rows, tile):
     """Sample ``begin + r * hop + j`` to tile[j, r], so that one row of it serves all lanes."""
     for r in range(rows):
         place = begin + r * hop
@@ -31,7 +31,7 @@ def _fill_tile(samples, begin, scale, hop, columns, rows, tile):
 
 
 @compiled
-def _means(tile, tables, columns, rows):
+def frame_means(tile, tables, columns, rows):
     """Mean of each frame, summed from its first sample so that a large offset costs no digits."""
     length, hop = len(tables.window), tables.hop_length
     first = load(tile, 0)
@@ -45,7 +45,7 @@ def _means(tile, tables, columns, rows):
 
 
 @compiled
-def _taper(tile, tables, columns, rows, mean, frames):
+def taper(tile, tables, columns, rows, mean, frames):
     """Centred, pre-emphasised, windowed frames to ``frames``; returns the energy asked for."""
     window, hop, raw = tables.window, tables.hop_length, tables.energy == RAW_ENERGY
     previous_weight = splat(tables.preemphasis)
@@ -137,17 +137,17 @@ def spectral_rows(samples, scale, tables, column, energy_column, out):
     rows = LANES + (length + hop - 1) // hop - 1
     bins = len(tables.window_transform)
     bands = len(tables.band_start)
-    tile = _aligned(columns * rows + LANES)
-    frames = _aligned(2 * (bins - 1) * LANES)
-    room = _aligned(2 * (bins - 1) * LANES)
-    spectrum = _aligned(bins * LANES)
-    result = _aligned(bands * LANES) if bands else spectrum
-    energies = _aligned(LANES)
+    tile = aligned(columns * rows + LANES)
+    frames = aligned(2 * (bins - 1) * LANES)
+    room = aligned(2 * (bins - 1) * LANES)
+    spectrum = aligned(bins * LANES)
+    result = aligned(bands * LANES) if bands else spectrum
+    energies = aligned(LANES)
     rest_weight = splat(np.float32(1) - tables.preemphasis)
     for first in range(0, len(out), LANES):
-        _fill_tile(samples, first * hop, scale, hop, columns, rows, tile)
-        mean = _means(tile, tables, columns, rows)
-        store(energies, 0, _taper(tile, tables, columns, rows, mean, frames))
+        fill_tile(samples, first * hop, scale, hop, columns, rows, tile)
+        mean = frame_means(tile, tables, columns, rows)
+        store(energies, 0, taper(tile, tables, columns, rows, mean, frames))
         packed = transform(frames, room, tables.radices, tables.twiddles)
         _unpack(packed, tables, mean * rest_weight, spectrum)
         if bands:

@@ -9,20 +9,23 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from seqlab.frontend.framing import FrameLayout, cut_frames, cut_samples, source_index
+from seqlab.frontend.framing import FrameLayout, source_index
 from seqlab.frontend.kernel import spectral_rows
+from seqlab.frontend.kernel_gradient import add_sample_gradient
+from seqlab.frontend.options import FrameOptions
 from seqlab.frontend.tables import Tables
 
 _BLOCK_VALUES = 32768  # of the rows of a block: fits the cache, and one thread of torch handles it
 _THREADING_FRAMES = 4000  # below it, starting threads costs more than they save
-_GRADIENT_FRAMES = 512
 
 
 class RowSource(Protocol):
     """What is needed of a front end to compute its rows; ``FramedFrontend`` documents it."""
 
+    options: FrameOptions
     layout: FrameLayout
     tables: Tables | None
     row_dim: int
@@ -36,11 +39,8 @@ class RowSource(Protocol):
     def prepare_samples(self, samples: Tensor, offset: int) -> tuple[Tensor, np.float32]:
         """Samples for the kernel, and a factor."""
 
-    def compress_rows(self, rows: Tensor) -> None:
-        """Compress rows in place."""
-
-    def analyse(self, frames: Tensor) -> Tensor:
-        """Rows of frames, by torch."""
+    def compressed(self, rows: Tensor) -> Tensor:
+        """Rows of energies on the scale of the features."""
 
     def torch_rows(self, waveform: Tensor, lengths: Tensor, counts: Tensor) -> Tensor:
         """Rows of a batch, by torch."""
@@ -59,6 +59,10 @@ def _blocks(counts: list[int], first: int, size: int) -> Iterator[Block]:
     for item, count in enumerate(counts):
         for begin in range(first, count, size):
             yield Block(item, begin, min(begin + size, count))
+
+
+def _block_frames(frontend: RowSource) -> int:
+    return max(_BLOCK_VALUES // max(frontend.row_dim, frontend.output_dim), 16)
 
 
 def compute_rows(
@@ -88,8 +92,7 @@ def compute_rows(
     rows = torch.empty(len(waveform), max(total, 0), frontend.row_dim)
     for row, count in zip(rows, wanted, strict=True):
         row[max(count - first, 0) :] = 0
-    size = max(_BLOCK_VALUES // max(frontend.row_dim, frontend.output_dim), 16)
-    blocks = list(_blocks(wanted, first, size))
+    blocks = list(_blocks(wanted, first, _block_frames(frontend)))
 
     def work(block: Block) -> None:
         out = rows[block.item, block.first - first : block.last - first]
@@ -105,42 +108,65 @@ def compute_rows(
     return rows
 
 
+@dataclass(frozen=True)
+class _Piece:
+    """Samples that the frames of a block read, as the kernel takes them."""
+
+    samples: NDArray[np.float32]
+    factor: np.float32  # still to be applied
+    places: slice | Tensor  # which samples of the recording they are
+    inside: NDArray[np.bool_] | None  # False where silence stands beyond the ends; None: nowhere
+
+
+def _cut_piece(
+    frontend: RowSource, samples: Tensor, length: int, block: Block, offset: int
+) -> _Piece:
+    """What ``block`` reads of ``samples`` (N,), which begin with number ``offset``."""
+    layout = frontend.layout
+    begin, end = layout.span(block.first, block.last)
+    if begin >= 0 and end <= length:
+        at = slice(begin - offset, end - offset)
+        piece, factor = frontend.prepare_samples(samples[None, at], begin)
+        return _Piece(np.ascontiguousarray(piece[0].numpy()), factor, at, None)
+    position = torch.arange(begin, end)
+    places = source_index(position, torch.tensor([length]), layout.edges)[0]
+    low, high = int(places.min()), int(places.max()) + 1
+    # Dither belongs to the samples, so it comes before they are mirrored at the ends.
+    piece, factor = frontend.prepare_samples(samples[None, low - offset : high - offset], low)
+    values = piece[0][places - low].numpy()
+    inside = None
+    if layout.edges == "zero":
+        inside = ((position >= 0) & (position < length)).numpy()
+        values[~inside] = 0
+    return _Piece(values, factor, places - offset, inside)
+
+
+def _energies(frontend: RowSource, piece: _Piece, out: Tensor) -> None:
+    """Rows (T, row_dim) of a piece, before compression, to ``out``."""
+    spectral_rows(  # type: ignore[no-untyped-call]
+        piece.samples,
+        piece.factor,
+        frontend.tables,
+        frontend.band_column,
+        frontend.energy_column or 0,
+        out.numpy(),
+    )
+
+
 def _compute_block(
     frontend: RowSource, samples: Tensor, length: int, block: Block, offset: int, out: Tensor
 ) -> None:
     """Rows of one block to ``out``; ``samples`` (N,) begin with number ``offset``."""
-    layout = frontend.layout
-    begin, end = layout.span(block.first, block.last)
     with torch.no_grad():
-        if begin >= 0 and end <= length:
-            piece, scale = frontend.prepare_samples(
-                samples[None, begin - offset : end - offset], begin
-            )
-        else:
-            # Dither belongs to the samples, so it comes before they are mirrored at the ends.
-            whole = torch.tensor([length])
-            places = source_index(torch.arange(begin, end), whole, layout.edges)
-            low, high = int(places.min()), int(places.max()) + 1
-            piece, scale = frontend.prepare_samples(
-                samples[None, low - offset : high - offset], low
-            )
-            piece = cut_samples(piece, whole, layout, block.first, block.last, low)
-        spectral_rows(  # type: ignore[no-untyped-call]
-            np.ascontiguousarray(piece[0].numpy()),
-            scale,
-            frontend.tables,
-            frontend.band_column,
-            frontend.energy_column or 0,
-            out.numpy(),
-        )
-        frontend.compress_rows(out)
+        _energies(frontend, _cut_piece(frontend, samples, length, block, offset), out)
+        out.copy_(frontend.compressed(out))
 
 
 class DifferentiableRows(torch.autograd.Function):
     """``compute_rows`` with a gradient to the waveform that keeps nothing but the waveform.
 
-    The backward pass computes block after block anew with torch, so that its memory does not grow
-    with the recording. Where a gradient of the gradient is asked for, the whole is computed so.
+    The backward pass computes block after block anew, so that its memory does not grow with the
+    recording. Where a gradient of the gradient is asked for, torch computes the whole.
     """
 
     @staticmethod
@@ -162,29 +188,46 @@ class DifferentiableRows(torch.autograd.Function):
             (result,) = torch.autograd.grad(rows, waveform, gradient, create_graph=True)
             return result, None, None, None
         result = torch.zeros_like(waveform)
-        for block in _blocks(counts.tolist(), 0, _GRADIENT_FRAMES):
-            _add_gradient(ctx.frontend, waveform, lengths, block, gradient, result)
+        size = _block_frames(ctx.frontend)
+        samples_of = lengths.tolist()
+        for block in _blocks(counts.tolist(), 0, size):
+            item = block.item
+            wanted = gradient[item, block.first : block.last]
+            _add_gradient(
+                ctx.frontend, waveform[item], samples_of[item], block, wanted, result[item]
+            )
         return result, None, None, None
 
 
 def _add_gradient(
     frontend: RowSource,
-    waveform: Tensor,
-    lengths: Tensor,
+    samples: Tensor,
+    length: int,
     block: Block,
     gradient: Tensor,
     result: Tensor,
 ) -> None:
-    """Add what ``block`` contributes to the gradient of the waveform."""
-    layout, item = frontend.layout, block.item
-    begin, end = layout.span(block.first, block.last)
-    inside = begin >= 0 and end <= int(lengths[item])
-    a, z = (begin, end) if inside else (0, waveform.shape[1])
-    piece = waveform[item : item + 1, a:z].detach().requires_grad_()
+    """Add to ``result`` (N,) what the gradient (T, row_dim) of the rows of ``block`` brings."""
+    piece = _cut_piece(frontend, samples, length, block, 0)
+    energies = torch.empty(gradient.shape)
+    _energies(frontend, piece, energies)
     with torch.enable_grad():
-        samples = frontend.scaled(piece, a)
-        length = lengths[item : item + 1]
-        frames = cut_frames(samples, length, layout, block.first, block.last, a)
-        rows = frontend.analyse(frames[0])
-    wanted = gradient[item, block.first : block.last]
-    result[item, a:z] += torch.autograd.grad(rows, piece, wanted)[0][0]
+        rows = frontend.compressed(energies.requires_grad_())
+    (wanted,) = torch.autograd.grad(rows, energies, gradient)
+    back = np.zeros(len(piece.samples), np.float32)
+    add_sample_gradient(  # type: ignore[no-untyped-call]
+        piece.samples,
+        piece.factor,
+        frontend.tables,
+        frontend.band_column,
+        frontend.energy_column or 0,
+        wanted.contiguous().numpy(),
+        back,
+    )
+    if piece.inside is not None:
+        back[~piece.inside] = 0
+    share = torch.from_numpy(back).to(result.dtype) * (frontend.options.scale / float(piece.factor))
+    if isinstance(piece.places, slice):
+        result[piece.places] += share
+    else:
+        result.index_add_(0, piece.places, share)

@@ -92,7 +92,7 @@ def test_torch_and_the_compiled_kernel_agree_within_rounding(
     frontend: Frontend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch, lengths = pad_stack([noise(9000), noise(2000, seed=1)], value=torch.nan)
-    compiled, counts = frontend(batch, lengths)
+    compiled, _ = frontend(batch, lengths)
     exact, _ = copy.deepcopy(frontend).double()(batch, lengths)
     monkeypatch.setattr(frontend, "block_frames", 0)
     torch_error = (frontend(batch, lengths)[0] - exact).abs().max()
@@ -225,18 +225,30 @@ def test_other_precisions_are_computed_in_float32(frontend: Frontend, kind: torc
     assert torch.equal(features, whole(copy.deepcopy(frontend).to(torch.bfloat16), waveform))
 
 
-def test_gradients_are_those_of_torch(frontend: Frontend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gradients_are_as_exact_as_those_of_torch(frontend: Frontend) -> None:
     batch, lengths = pad_stack([noise(9000), noise(2000, seed=1)], value=torch.nan)
-    weights = None
-    found = []
-    for size in (512, 0):
-        monkeypatch.setattr(frontend, "block_frames", size)
+    exact = copy.deepcopy(frontend).double()
+    by_torch = copy.deepcopy(frontend)
+    by_torch.block_frames = 0
+    weights = torch.randn_like(frontend(batch, lengths)[0])
+    gradients = []
+    for kind in (frontend, by_torch, exact):
         waveform = batch.clone().requires_grad_()
-        features, _ = frontend(waveform, lengths)
-        weights = torch.randn_like(features) if weights is None else weights
-        (features * weights).sum().backward()
-        found.append(waveform.grad)
-    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-4 * float(found[1].abs().max()))
+        (kind(waveform, lengths)[0] * weights).sum().backward()
+        gradients.append(waveform.grad)
+    size = gradients[2].abs().max()
+    compiled, torch_error = ((found - gradients[2]).abs().max() / size for found in gradients[:2])
+    assert compiled <= 10 * torch_error + 1e-5  # bins near zero make a log ill-conditioned
+    assert compiled < 0.01
+
+
+def test_a_gradient_has_a_gradient(frontend: Frontend) -> None:
+    waveform = noise(1, 1200).double().requires_grad_()
+    features, _ = frontend(waveform, torch.tensor([1200]))
+    (first,) = torch.autograd.grad(features.square().sum(), waveform, create_graph=True)
+    (second,) = torch.autograd.grad(first.square().sum(), waveform)
+    assert second.isfinite().all()
+    assert second.abs().sum() > 0
 
 
 def test_wrong_input_names_rule_and_remedy(frontend: Frontend) -> None:
@@ -247,7 +259,7 @@ def test_wrong_input_names_rule_and_remedy(frontend: Frontend) -> None:
         frontend.extract(noise(3000), 44100)
     with pytest.raises(SeqlabError, match=r"shape \(2, 3000\), must be \(N,\)"):
         frontend.extract(noise(2, 3000), rate)
-    with pytest.raises(SeqlabError, match="int32, must be floating point .* or int16"):
+    with pytest.raises(SeqlabError, match=r"int32, must be floating point .* or int16"):
         frontend.extract(torch.zeros(3000, dtype=torch.int32), rate)
     with pytest.raises(SeqlabError, match=r"must be \(B, N\)"):
         frontend(noise(3000), torch.tensor([3000]))
