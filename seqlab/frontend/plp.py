@@ -12,8 +12,9 @@ from seqlab.errors import SeqlabError
 from seqlab.frontend.cepstrum import lifter_weights
 from seqlab.frontend.linear_prediction import levinson_durbin, lpc_to_cepstrum
 from seqlab.frontend.logmel import POSITIONS, LogMel
-from seqlab.frontend.mel import hz_to_mel, mel_to_hz
+from seqlab.frontend.mel import band_points
 from seqlab.frontend.spectrum import EPSILON, expand, row_product
+from seqlab.frontend.vtln import Warp
 
 
 class PLP(LogMel):
@@ -66,6 +67,7 @@ class PLP(LogMel):
         hop_length: int | None = None,
         n_fft: int | None = None,
         window: str = "povey",
+        blackman_coeff: float = 0.42,
         periodic: bool = False,
         edges: str = "snip",
         drop_last: bool = False,
@@ -78,8 +80,11 @@ class PLP(LogMel):
         f_min: float = 20.0,
         f_max: float | None = None,
         mel_scale: str = "htk",
-        mel_norm: str | None = None,
+        mel_norm: str | float | None = None,
         mel_triangles: str = "mel",
+        vtln_warp: float = 1.0,
+        vtln_low: float = 100.0,
+        vtln_high: float = -500.0,
         compression: str = "none",
         floor: float = EPSILON,
         dynamic_range: float | None = None,
@@ -102,6 +107,7 @@ class PLP(LogMel):
             hop_length=hop_length,
             n_fft=n_fft,
             window=window,
+            blackman_coeff=blackman_coeff,
             periodic=periodic,
             edges=edges,
             drop_last=drop_last,
@@ -125,14 +131,19 @@ class PLP(LogMel):
             mel_scale=mel_scale,
             mel_norm=mel_norm,
             mel_triangles=mel_triangles,
+            vtln_warp=vtln_warp,
+            vtln_low=vtln_low,
+            vtln_high=vtln_high,
         )
         self.n_plp = n_plp
         self.compress_factor = compress_factor
         self.c0_position = c0_position
         self.static_dim = n_plp
         self.output_dim = n_plp * (delta_order + 1)
-        top = sample_rate / 2 if f_max is None else f_max
-        centres = band_centres(n_mels, f_min, top, mel_scale)
+        warp = Warp(vtln_warp, vtln_low, vtln_high)
+        centres = band_points(
+            sample_rate, n_mels, f_min=f_min, f_max=f_max, scale=mel_scale, warp=warp
+        )[1:-1]
         buffers = {
             "log_weights": equal_loudness(centres).log(),
             "cosines": auditory_cosines(n_mels, lpc_order),
@@ -159,17 +170,6 @@ class PLP(LogMel):
         c0 = cepstra[..., :1] if energy is None else energy
         rest = cepstra[..., 1:]
         return torch.cat([c0, rest] if self.c0_position == "first" else [rest, c0], -1)
-
-
-def band_centres(n_mels: int, f_min: float, f_max: float, scale: str = "htk") -> Tensor:
-    """Peaks (n_mels,) in Hz of mel bands laid out from ``f_min`` to ``f_max`` Hz, float64.
-
-    >>> band_centres(1, 0.0, 8000.0).round().tolist()
-    [1768.0]
-    """
-    low, high = hz_to_mel(torch.tensor([f_min, f_max], dtype=torch.float64), scale).tolist()
-    number = torch.arange(1, n_mels + 1, dtype=torch.float64)
-    return mel_to_hz(low + (high - low) / (n_mels + 1) * number, scale)
 
 
 def equal_loudness(frequency: Tensor) -> Tensor:
