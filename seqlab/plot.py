@@ -94,3 +94,41 @@ def features_png(features: Tensor, max_frames: int = 1200) -> bytes:
     file = io.BytesIO()
     imsave(file, picture[::-1], cmap="magma", format="png", vmin=low, vmax=max(high, low + 1e-6))
     return file.getvalue()
+
+
+def plot_filterbank(weights: Tensor, sample_rate: int, title: str = "") -> Figure:
+    """Draw the bands of a filter bank over frequency; use it to see what each band hears.
+
+    Args:
+        weights: (n_fft // 2 + 1, n_bands), such as ``LogMel().mel``.
+        sample_rate: Hz; the last row stands for half of it.
+        title: text above the picture.
+
+    Returns:
+        A matplotlib figure; ``figure.savefig(path)`` writes it.
+
+    Raises:
+        SeqlabError: weights of another shape, or without bands.
+    """
+    from matplotlib.figure import Figure
+
+    if weights.dim() != 2 or weights.shape[0] < 2 or weights.shape[1] == 0:
+        raise SeqlabError(
+            f"weights of shape {tuple(weights.shape)} are no filter bank, must be "
+            "(n_fft // 2 + 1, n_bands); pass the attribute mel of a front end with mel bands"
+        )
+    figure = Figure(figsize=(9, 2.4), layout="constrained")
+    axes = figure.subplots()
+    columns = weights.detach().cpu().float().numpy().T
+    hertz = np.linspace(0, sample_rate / 2, weights.shape[0])
+    for number, column in enumerate(columns):
+        used = np.flatnonzero(column)
+        if len(used):
+            part = slice(max(used[0] - 1, 0), used[-1] + 2)
+            axes.plot(hertz[part], column[part], color=f"C{number % 10}", linewidth=0.8)
+    axes.set_xlim(0, sample_rate / 2)
+    axes.set_ylim(0, None)
+    axes.set_xlabel("frequency (Hz)")
+    axes.set_ylabel("weight")
+    axes.set_title(title, parse_math=False)
+    return figure

@@ -9,7 +9,8 @@ import torch
 from matplotlib.image import imread
 
 from seqlab.errors import SeqlabError
-from seqlab.plot import features_png, plot_features
+from seqlab.frontend.mel import mel_matrix
+from seqlab.plot import features_png, plot_features, plot_filterbank
 
 
 def test_png_has_a_pixel_a_value_with_low_bins_at_the_bottom() -> None:
@@ -50,3 +51,20 @@ def test_figure_has_hertz_and_a_colour_scale_where_given() -> None:
 def test_other_shapes_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(SeqlabError, match="make no picture"):
         plot_features(torch.zeros(shape), 0.01)
+
+
+def test_filterbank_has_a_line_a_band_where_the_band_is() -> None:
+    weights = mel_matrix(16000, 512, 10)
+    axes = plot_filterbank(weights, 16000, "ten bands").axes[0]
+    assert axes.get_xlim() == (0.0, 8000.0)
+    assert len(axes.lines) == 10
+    for line, column in zip(axes.lines, weights.T, strict=True):
+        assert line.get_xdata()[line.get_ydata().argmax()] == int(column.argmax()) * 16000 / 512
+    weights[:, 3] = 0
+    assert len(plot_filterbank(weights, 16000).axes[0].lines) == 9  # an empty band has no line
+
+
+@pytest.mark.parametrize("shape", [(257,), (257, 0), (1, 5)])
+def test_other_filterbanks_are_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(SeqlabError, match="no filter bank"):
+        plot_filterbank(torch.zeros(shape), 16000)
