@@ -1,0 +1,214 @@
+"""Front ends as ONNX models, for onnxruntime and devices without torch."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seqlab.checks import check_choice
+from seqlab.contracts import Frontend
+from seqlab.errors import SeqlabError
+from seqlab.frontend.base import FramedFrontend
+from seqlab.frontend.onnx_cepstra import add_deltas, finish, limit_range
+from seqlab.frontend.onnx_graph import Graph, require
+from seqlab.frontend.onnx_rows import analyse, count_frames, cut_frames
+
+OPSETS = range(18, 22)
+WAVEFORM_TYPES = {
+    torch.float32: "FLOAT",
+    torch.float64: "DOUBLE",
+    torch.float16: "FLOAT16",
+    torch.bfloat16: "BFLOAT16",
+    torch.int16: "INT16",
+}
+
+
+def export_onnx(
+    frontend: Frontend,
+    path: str | os.PathLike[str],
+    *,
+    fft: bool = False,
+    opset: int = 18,
+    waveform_type: torch.dtype = torch.float32,
+    lengths: bool = True,
+) -> None:
+    """Write a front end as an ONNX model, checked against the front end itself.
+
+    Use it where features are computed without torch: in onnxruntime, on phones, in browsers. The
+    model maps ``waveform`` (B, N) and ``lengths`` (B,), int64, to ``features`` (B, T, F), float32,
+    zero beyond ``feature_lengths`` (B,); B, at least 1, and N are free in every call. Its metadata name the
+    front end and its settings. It holds all frames in memory, about 10 kB each: cut recordings of
+    many minutes.
+
+    Args:
+        frontend: ``LogMel``, ``MFCC``, ``PLP`` or ``Spectrogram``, without dither.
+        path: file to write; it is replaced only once the new one is complete.
+        fft: use ONNX's DFT operator, which not every runtime has. Without it the transform is two
+            matrix products, in onnxruntime the faster way for frames of common length.
+        opset: version of the ONNX operators, 18 to 21.
+        waveform_type: what the model takes: torch.float32, float64, float16, bfloat16, or int16 of
+            full scale. All are computed in float32.
+        lengths: take lengths as an input; False: every waveform counts in full.
+
+    Raises:
+        MissingDependencyError: onnx or onnxruntime is not installed.
+        SeqlabError: the front end, or one of its settings, cannot be exported.
+
+    Example:
+        >>> from seqlab.frontend.logmel import LogMel
+        >>> path = Path(tempfile.mkdtemp()) / "logmel.onnx"
+        >>> export_onnx(LogMel(), path)
+        >>> path.stat().st_size < 1_000_000
+        True
+    """
+    model = onnx_model(frontend, fft=fft, opset=opset, waveform_type=waveform_type, lengths=lengths)
+    content = model.SerializeToString()
+    _check_equal(frontend, content, waveform_type, lengths)
+    _write(content, Path(path))
+
+
+def onnx_model(
+    frontend: Frontend,
+    *,
+    fft: bool = False,
+    opset: int = 18,
+    waveform_type: torch.dtype = torch.float32,
+    lengths: bool = True,
+) -> Any:
+    """A front end as an ``onnx.ModelProto``, for ``onnx.compose`` to put before a network.
+
+    Arguments and errors are those of ``export_onnx``.
+    """
+    check_choice("opset", opset, OPSETS)
+    check_choice("waveform_type", waveform_type, WAVEFORM_TYPES)
+    framed = _check_frontend(frontend)
+    graph = Graph(opset)
+    options, layout = framed.options, framed.layout
+    samples = graph.cast("waveform", "FLOAT")
+    factor = options.scale / (1 if waveform_type.is_floating_point else 32768)
+    if factor != 1:
+        samples = graph("Mul", samples, float(factor))
+    used = _lengths(graph, lengths)
+    counts = graph("Identity", count_frames(graph, layout, used), name="feature_lengths")
+    longest = graph("ReduceMax", counts, [0])
+    # At least one frame is computed, for onnxruntime gets shapes without elements wrong.
+    total = graph("Squeeze", graph("Max", longest, 1), [0])
+    frame = graph("Unsqueeze", graph("Range", 0, total, 1), [0])
+    valid = graph("Unsqueeze", graph("Less", frame, graph("Unsqueeze", counts, [1])), [2])
+    rows = analyse(graph, framed, cut_frames(graph, layout, samples, used, total), fft)
+    if options.dynamic_range is not None:
+        rows = limit_range(graph, rows, valid, options.dynamic_range)
+    features = add_deltas(graph, framed, finish(graph, framed, rows), counts)
+    features = graph("Where", valid, features, 0.0)
+    graph("Slice", features, [0], longest, [1], name="features")
+    return graph.model(*_interface(framed, waveform_type, lengths), _facts(framed))
+
+
+def _check_frontend(frontend: Frontend) -> FramedFrontend:
+    """The front end, if its computation is known here."""
+    name = type(frontend).__name__
+    if not isinstance(frontend, FramedFrontend):
+        raise SeqlabError(
+            f"{name} cannot be exported to ONNX; export LogMel, MFCC, PLP or Spectrogram, or a "
+            "front end derived from one of them"
+        )
+    if frontend.options.dither:
+        raise SeqlabError(
+            f"dither={frontend.options.dither} of {name} cannot be exported to ONNX, for the noise "
+            "differs from sample to sample; set dither=0, as is common outside training"
+        )
+    return frontend
+
+
+def _lengths(graph: Graph, given: bool) -> str:
+    """Lengths (B,) within the waveform."""
+    longest = graph("Shape", "waveform", start=1, end=2)
+    if given:
+        return graph("Max", graph("Min", "lengths", longest), 0)
+    return graph("Expand", longest, graph("Shape", "waveform", end=1))
+
+
+def _interface(
+    frontend: FramedFrontend, waveform_type: torch.dtype, lengths: bool
+) -> tuple[list[Any], list[Any]]:
+    onnx = require("onnx")
+    describe, kinds = onnx.helper.make_tensor_value_info, onnx.TensorProto
+    kind = getattr(kinds, WAVEFORM_TYPES[waveform_type])
+    inputs = [describe("waveform", kind, ["batch", "samples"])]
+    if lengths:
+        inputs.append(describe("lengths", kinds.INT64, ["batch"]))
+    shape = ["batch", "frames", frontend.output_dim]
+    features = describe("features", kinds.FLOAT, shape)
+    return inputs, [features, describe("feature_lengths", kinds.INT64, ["batch"])]
+
+
+def _facts(frontend: FramedFrontend) -> dict[str, str]:
+    return {
+        "frontend": f"{type(frontend).__module__}.{type(frontend).__qualname__}",
+        "sample_rate": str(frontend.sample_rate),
+        "hop_length": str(frontend.hop_length),
+        "output_dim": str(frontend.output_dim),
+        "settings": repr(frontend.options),
+        "seqlab_version": importlib.metadata.version("seqlab"),
+    }
+
+
+def _check_equal(
+    frontend: Frontend, content: bytes, waveform_type: torch.dtype, lengths: bool
+) -> None:
+    """Run the model once: what a subclass changed unnoticed must not reach a product."""
+    if waveform_type == torch.bfloat16:
+        return  # NumPy, and so onnxruntime's interface to Python, has no such numbers
+    samples = 3 * frontend.sample_rate // 4
+    noise = torch.randn(2, samples, generator=torch.Generator().manual_seed(0)) / 10
+    full = 1 if waveform_type.is_floating_point else 32767
+    waveform = (noise.clamp(-1, 1) * full).to(waveform_type)
+    counts = torch.tensor([samples, samples // 2 if lengths else samples])
+    with torch.no_grad():
+        expected, _ = copy_on_cpu(frontend)(waveform, counts)
+    found = _run(content, waveform.numpy(), counts.numpy() if lengths else None)
+    same = found.shape == tuple(expected.shape)
+    error = float(np.abs(found - expected.numpy()).max(initial=0)) if same else np.inf
+    allowed = 0.05 + 1e-3 * float(expected.abs().max()) if expected.numel() else 0.0
+    if not error <= allowed:
+        raise SeqlabError(
+            f"the ONNX model differs from {type(frontend).__name__} by {error:.3g}, must be below "
+            f"{allowed:.3g}; a subclass that changes what LogMel, MFCC, PLP or Spectrogram compute "
+            "cannot be exported"
+        )
+
+
+def copy_on_cpu(frontend: Frontend) -> Frontend:
+    """The front end, or a copy of it where it lives on another device."""
+    import copy
+
+    return (
+        frontend
+        if all(not b.is_cuda for b in frontend.buffers())
+        else copy.deepcopy(frontend).cpu()
+    )
+
+
+def _run(content: bytes, waveform: NDArray[Any], lengths: NDArray[Any] | None) -> NDArray[Any]:
+    session = require("onnxruntime").InferenceSession(content, providers=["CPUExecutionProvider"])
+    inputs = {"waveform": waveform} | ({} if lengths is None else {"lengths": lengths})
+    features: NDArray[Any] = session.run(["features"], inputs)[0]
+    return features
+
+
+def _write(content: bytes, path: Path) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
