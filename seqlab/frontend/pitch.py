@@ -19,7 +19,7 @@ from seqlab.frontend.validation import as_recording
 from seqlab.lengths import frame_count_centered
 
 _BLOCK_POINTS = 512 * 1024  # of transforms at a time: a few megabytes
-_PERIODS = 2.5  # of the lowest pitch that a frame compares with as many later
+_PERIODS = 2.25  # of the lowest pitch that a frame compares with as many later
 _LEAST_REACH = 0.05  # octaves a frame, however short the hop: what noise does to an estimate
 
 
@@ -60,18 +60,19 @@ def pitch(
     voice at a time: of two it follows one or the other. A hum is a pitch too.
 
     Frames are centred, beginning with the first sample; beyond the ends the recording is taken to
-    keep its last value. There are as many as a front end with edges="zero" or "reflect" and the same hop gives. Scale and constant offset do
-    not matter. A frame that reads a NaN or an infinity is unvoiced with probability 0, as is a
-    silent one. Memory is bounded: about 50 bytes a frame beside the waveform.
+    keep its last value. There are as many as a front end with edges="zero" or "reflect" and the
+    same hop gives. Scale and constant offset do not matter. A frame that reads a NaN or an
+    infinity is unvoiced with probability 0, as is a silent one. Memory is bounded: about 100
+    bytes a frame beside the waveform, 36 MB for an hour.
 
     Args:
-        waveform: samples (N,), floating point, any scale; N may be 0.
+        waveform: samples (N,), floating point of any scale or int16; N may be 0.
         sample_rate: Hz.
         f_min: lowest F0 in Hz, positive. Lower ones need longer frames.
         f_max: highest F0 in Hz, above ``f_min`` and at most a quarter of ``sample_rate``. A voice
             above it is found an octave or more too low.
         win_length: samples compared with as many one period later, at least one period of
-            ``f_min``; None takes two and a half. A frame reads one period of ``f_min`` more.
+            ``f_min``; None takes two and a quarter. A frame reads one period of ``f_min`` more.
         hop_length: samples between frames; None takes 10 ms.
         threshold_mean: mean of the prior over YIN's threshold, within [0.01, 0.5]. Higher ones
             find more in noise and more pitches an octave too high.
@@ -84,7 +85,7 @@ def pitch(
         The pitch track, on the waveform's device; without gradient.
 
     Raises:
-        AudioError: the waveform is not (N,) or not floating point.
+        AudioError: the waveform is not (N,), or neither floating point nor int16.
         SeqlabError: a setting is out of range.
 
     Source: Mauch and Dixon 2014, "pYIN: a fundamental frequency estimator using probabilistic
@@ -134,7 +135,7 @@ def _settings(
     if win_length is None:
         win_length = math.ceil(_PERIODS * sample_rate / f_min)
     check_at_least(
-        "win_length", win_length, period, "a frame must hold a period of f_min; None takes 2.5"
+        "win_length", win_length, period, "a frame must hold a period of f_min; None takes 2.25"
     )
     if hop_length is None:
         hop_length = max(round(0.01 * sample_rate), 1)

@@ -13,6 +13,7 @@ from seqlab.frontend.mel import hz_to_mel, mel_to_hz
 from seqlab.frontend.spectrum import power_spectrum
 
 _BLOCK = 1024  # frames transformed at a time
+_PIECE = 1 << 20  # samples looked through at a time
 _BANDS = 16
 _LOWEST, _HIGHEST = 100.0, 7000.0  # Hz: above mains hum, below where recordings end
 _WINDOW_S = 0.032
@@ -90,8 +91,7 @@ def _averaging(edges: list[int], n_fft: int) -> Tensor:
 
 
 def _finite_peak(waveform: Tensor) -> float:
-    """Largest finite magnitude, or 1 where there is none."""
-    if len(waveform) == 0:
-        return 1.0
-    peak = float(waveform.abs().nan_to_num(0.0, 0.0, 0.0).max())
+    """Largest finite magnitude, or 1 where there is none; a piece at a time, for its copies."""
+    pieces = torch.split(waveform, _PIECE) if len(waveform) else ()
+    peak = max((float(piece.abs().nan_to_num(0, 0, 0).max()) for piece in pieces), default=0.0)
     return peak if peak > 0 else 1.0

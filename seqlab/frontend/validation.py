@@ -60,23 +60,26 @@ def _peak(waveform: Tensor) -> float:
     return max(-float(lowest), float(highest))
 
 
-def as_recording(name: str, waveform: Tensor | NDArray[np.floating]) -> Tensor:
-    """One recording (N,) as a tensor of float32 or float64; AudioError unless it is one.
+def as_recording(name: str, waveform: Tensor | NDArray[np.floating] | NDArray[np.int16]) -> Tensor:
+    """One recording (N,) as a tensor of float32 or float64, its scale kept.
 
     Args:
         name: of the function that was given it.
-        waveform: a tensor or array of floating-point samples.
+        waveform: a tensor or array of floating-point or int16 samples.
+
+    Raises:
+        AudioError: it is not such a tensor or array, or not of shape (N,).
     """
-    if isinstance(waveform, np.ndarray) and waveform.dtype.kind == "f":
-        wide = np.dtype(np.float64 if waveform.dtype.itemsize > 4 else np.float32)
-        samples = np.ascontiguousarray(waveform, wide)
+    if isinstance(waveform, np.ndarray) and (waveform.dtype.kind == "f" or waveform.dtype == "i2"):
+        double = waveform.dtype.itemsize > np.dtype(np.float32).itemsize
+        samples = np.ascontiguousarray(waveform, np.float64 if double else np.float32)
         # torch warns of arrays that it could write to by mistake.
         waveform = torch.from_numpy(samples if samples.flags.writeable else samples.copy())
     if not isinstance(waveform, Tensor):
         what = getattr(waveform, "dtype", type(waveform).__name__)
         raise AudioError(
-            f"waveform of {what} must be a tensor or array of floating-point samples; "
-            "divide int16 samples by 32768, or read the file with seqlab.load_audio"
+            f"waveform of {what} must be a tensor or array of floating-point or int16 samples; "
+            "read the file with seqlab.load_audio"
         )
     check_recording(name, waveform, 1)
     return waveform if waveform.dtype == torch.float64 else waveform.float()

@@ -49,7 +49,7 @@ def voice_activity(
     infinity is not speech and does not count for the noise.
 
     Args:
-        waveform: samples (N,), floating point, any scale; N may be 0.
+        waveform: samples (N,), floating point of any scale or int16; N may be 0.
         sample_rate: Hz, at least 2000.
         hop_length: samples between frames; None takes 10 ms.
         threshold_db: score above which a frame is speech, within [0, 40]; lower ones find weaker
@@ -61,7 +61,7 @@ def voice_activity(
         True where there is speech (T,), bool, on the waveform's device.
 
     Raises:
-        AudioError: the waveform is not (N,) or not floating point.
+        AudioError: the waveform is not (N,), or neither floating point nor int16.
         SeqlabError: a setting is out of range.
 
     Source: flatness is the ratio of geometric and arithmetic mean (Gray and Markel 1974, "A
@@ -153,7 +153,7 @@ def speech_segments(
     padded and merged where the padding meets.
 
     Args:
-        waveform: samples (N,), floating point, any scale; N may be 0.
+        waveform: samples (N,), floating point of any scale or int16; N may be 0.
         sample_rate: Hz, at least 2000.
         hop_length: as in ``voice_activity``, where the limits of what it finds are told.
         threshold_db: as in ``voice_activity``.
@@ -166,7 +166,7 @@ def speech_segments(
         (start_s, end_s) of each stretch, in seconds, in order and apart from each other.
 
     Raises:
-        AudioError: the waveform is not (N,) or not floating point.
+        AudioError: the waveform is not (N,), or neither floating point nor int16.
         SeqlabError: a setting is out of range.
 
     Example:
