@@ -62,8 +62,8 @@ def pitch(
     Frames are centred, beginning with the first sample; beyond the ends the recording is taken to
     keep its last value. There are as many as a front end with edges="zero" or "reflect" and the
     same hop gives. Scale and constant offset do not matter. A frame that reads a NaN or an
-    infinity is unvoiced with probability 0, as is a silent one. Memory is bounded: about 100
-    bytes a frame beside the waveform, 36 MB for an hour.
+    infinity is unvoiced with probability 0, as is a silent one. Memory is bounded: an
+    hour takes less than 100 MB beside the waveform.
 
     Args:
         waveform: samples (N,), floating point of any scale or int16; N may be 0.
