@@ -13,20 +13,23 @@ from seqlab.errors import SeqlabError
 from seqlab.frontend.hashing import seed_tensor, uniform
 from seqlab.lengths import Length, frame_count, frame_count_centered, frame_count_rounded
 
-EDGES = ("snip", "mirror", "zero", "reflect")
+EDGES = ("snip", "mirror", "zero", "reflect", "edge")
+CENTRED = ("zero", "reflect", "edge")
 
 
 @dataclass(frozen=True)
 class FrameLayout:
     """Where the frames of a recording lie and what they read beyond its ends.
 
-    Frame t covers ``win_length`` samples from sample t * hop_length - left. The four edges:
+    Frame t covers ``win_length`` samples from sample t * hop_length - left. The five edges:
 
     - "snip": whole frames only, the first at sample 0 (Kaldi's default, HTK).
     - "mirror": Kaldi's snip_edges=False; samples / hop frames, the signal mirrored at its ends
       with the end sample repeated.
     - "zero": centred frames, silence beyond the ends (librosa).
     - "reflect": centred frames, the signal mirrored about its end samples (torch.stft, Whisper).
+    - "edge": centred frames, the end samples held (librosa's and NumPy's "edge", torch's
+      "replicate").
 
     An empty recording has no frames under any of them. A recording shorter than a frame is
     mirrored as often as it takes.
@@ -35,7 +38,7 @@ class FrameLayout:
         win_length: samples of a frame, at least 1.
         hop_length: samples between the starts of frames, at least 1.
         n_fft: points of the transform, at least ``win_length``; places centred frames.
-        edges: one of the four above.
+        edges: one of the five above.
         drop_last: leave out the last frame, as Whisper does; centred frames only.
     """
 
@@ -55,7 +58,7 @@ class FrameLayout:
                 f"n_fft={self.n_fft} must be at least win_length={self.win_length}; "
                 "raise n_fft or shorten the window"
             )
-        if self.drop_last and self.edges not in ("zero", "reflect"):
+        if self.drop_last and self.edges not in CENTRED:
             raise SeqlabError(
                 f"drop_last=True needs centred frames, but edges={self.edges!r}; "
                 'set edges="reflect" or drop_last=False'

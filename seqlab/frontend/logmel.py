@@ -9,6 +9,7 @@ from seqlab.frontend.base import FramedFrontend
 from seqlab.frontend.mel import mel_matrix
 from seqlab.frontend.options import FrameOptions
 from seqlab.frontend.spectrum import EPSILON
+from seqlab.frontend.vtln import Warp
 
 POSITIONS = ("first", "last")
 
@@ -25,10 +26,13 @@ class LogMel(FramedFrontend):
         win_length: samples of a frame; None takes 25 ms.
         hop_length: samples between frames; None takes 10 ms.
         n_fft: points of the transform, at least ``win_length``; None takes the next power of two.
-        window: "povey", "hann", "hamming", "blackman" or "rectangular".
+            ``win_length`` itself is Kaldi's round_to_power_of_two=false.
+        window: "povey", "hann" (hanning in Kaldi), "hamming", "blackman", "sine", "rectangular".
+        blackman_coeff: constant term of the "blackman" window.
         periodic: the periodic form of the window (librosa, torch.stft) and not the symmetric one.
         edges: what frames read beyond the ends: "snip" (whole frames only), "mirror" (Kaldi's
-            snip_edges=False), "zero" or "reflect" (centred frames).
+            snip_edges=False), and for centred frames "zero", "reflect" or "edge" (the end samples
+            held); librosa's and torch's center=False is "snip".
         drop_last: leave out the last centred frame, as Whisper does.
         scale: factor on the waveform. 32768 gives the int16 size that Kaldi and HTK work on; 1
             leaves [-1, 1], as people often feed kaldi-native-fbank and torchaudio. In a natural
@@ -40,10 +44,14 @@ class LogMel(FramedFrontend):
         dither_seed: seed of the dither.
         power: of the spectrum: 2 for power, 1 for magnitude.
         f_min: Hz where the first band begins.
-        f_max: Hz where the last band ends; None takes half of ``sample_rate``.
+        f_max: Hz where the last band ends; None takes half of ``sample_rate``, and 0 and below
+            count from there, as in Kaldi.
         mel_scale: "htk" or "slaney".
-        mel_norm: None (height 1) or "slaney" (equal area).
+        mel_norm: None (height 1), "slaney" (equal area), or a number p: p-norm 1, as in librosa.
         mel_triangles: sides straight in "mel" (Kaldi), in "hz" (librosa, torchaudio), or "htk".
+        vtln_warp: frequencies are divided by it to fit a speaker's vocal tract; 1 leaves it out.
+        vtln_low: Hz of the lower bend of the warp, above ``f_min``.
+        vtln_high: Hz of its upper bend; a negative one counts from half of ``sample_rate``.
         compression: "log" (natural), "log10", "db", "whisper" or "none".
         floor: band energies below it count as it.
         dynamic_range: raise values to the utterance's maximum less this, in the units of the
@@ -76,6 +84,7 @@ class LogMel(FramedFrontend):
         hop_length: int | None = None,
         n_fft: int | None = None,
         window: str = "povey",
+        blackman_coeff: float = 0.42,
         periodic: bool = False,
         edges: str = "snip",
         drop_last: bool = False,
@@ -88,8 +97,11 @@ class LogMel(FramedFrontend):
         f_min: float = 20.0,
         f_max: float | None = None,
         mel_scale: str = "htk",
-        mel_norm: str | None = None,
+        mel_norm: str | float | None = None,
         mel_triangles: str = "mel",
+        vtln_warp: float = 1.0,
+        vtln_low: float = 100.0,
+        vtln_high: float = -500.0,
         compression: str = "log",
         floor: float = EPSILON,
         dynamic_range: float | None = None,
@@ -106,6 +118,7 @@ class LogMel(FramedFrontend):
             hop_length=hop_length,
             n_fft=n_fft,
             window=window,
+            blackman_coeff=blackman_coeff,
             periodic=periodic,
             edges=edges,
             drop_last=drop_last,
@@ -134,6 +147,7 @@ class LogMel(FramedFrontend):
             scale=mel_scale,
             norm=mel_norm,
             triangles=mel_triangles,
+            warp=Warp(vtln_warp, vtln_low, vtln_high),
         )
         width = n_mels + (energy != "none")
         at = 0 if energy_position == "first" else n_mels

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from seqlab.checks import check_at_least, check_choice, check_range
 from seqlab.errors import SeqlabError
+from seqlab.frontend.vtln import Warp
 
 MEL_SCALES = ("htk", "slaney")
 MEL_NORMS = (None, "slaney")
@@ -66,19 +67,75 @@ def mel_to_hz(mel: Tensor, scale: str = "htk") -> Tensor:
     return torch.where(mel < knee, mel * _SLANEY_HZ, above)
 
 
-def _check_band(sample_rate: int, n_fft: int, n_mels: int, f_min: float, f_max: float) -> None:
+def band_limits(sample_rate: int, f_min: float, f_max: float | None) -> tuple[float, float]:
+    """Ends of the band in Hz: ``f_max`` of None or not above 0 counts from half the sample rate.
+
+    Raises:
+        SeqlabError: the ends do not fit the sample rate or each other.
+
+    Example:
+        >>> band_limits(16000, 20.0, -400.0)
+        (20.0, 7600.0)
+    """
+    half = sample_rate / 2
+    remedy = "it may not pass half of sample_rate; None takes the half, -400 ends 400 Hz below it"
+    if f_max is None:
+        f_max = half
+    check_range("f_max", f_max, -half, half, remedy)
+    f_max = f_max if f_max > 0 else half + f_max
+    if not 0 <= f_min < f_max:
+        raise SeqlabError(
+            f"f_min={f_min} must be within [0, f_max={f_max:g}) Hz; lower f_min or raise f_max"
+        )
+    return f_min, f_max
+
+
+def band_points(
+    sample_rate: int,
+    n_mels: int,
+    *,
+    f_min: float = 0.0,
+    f_max: float | None = None,
+    scale: str = "htk",
+    warp: Warp | None = None,
+) -> Tensor:
+    """Where mel bands begin, peak and end; arguments as ``mel_matrix``.
+
+    Returns:
+        Points (n_mels + 2,) in Hz, float64; band b reaches from point b over b + 1 to b + 2.
+
+    Example:
+        >>> band_points(16000, 1).round().tolist()
+        [0.0, 1768.0, 8000.0]
+    """
+    low, high = band_limits(sample_rate, f_min, f_max)
+    ends = hz_to_mel(torch.tensor([low, high], dtype=torch.float64), scale)
+    step = (ends[1] - ends[0]) / (n_mels + 1)
+    points = mel_to_hz(ends[0] + step * torch.arange(n_mels + 2, dtype=torch.float64), scale)
+    points[0], points[-1] = low, high  # exactly: a bin may lie there
+    if warp is None or warp.factor == 1:
+        return points
+    return warp.apply(points, low, high, sample_rate)
+
+
+def _check_bands(n_fft: int, n_mels: int) -> None:
     check_at_least("n_mels", n_mels, 1, "speech recognisers commonly take 40 or 80")
     bins = n_fft // 2 + 1
     if n_mels > bins:
         raise SeqlabError(
             f"n_mels={n_mels} must be at most n_fft // 2 + 1 = {bins}; raise n_fft or lower n_mels"
         )
-    half = sample_rate / 2
-    check_range("f_max", f_max, 0, half, "it may not pass half of sample_rate; None takes the half")
-    if not 0 <= f_min < f_max:
-        raise SeqlabError(
-            f"f_min={f_min} must be within [0, f_max={f_max:g}) Hz; lower f_min or raise f_max"
-        )
+
+
+def _check_norm(norm: str | float | None) -> None:
+    if isinstance(norm, int | float) and not isinstance(norm, bool):
+        if not norm > 0:
+            raise SeqlabError(
+                f"mel_norm={norm!r} must be above 0; 1 makes the weights of a band add up to 1, "
+                "infinity makes the largest 1"
+            )
+        return
+    check_choice("mel_norm", norm, MEL_NORMS)
 
 
 def _triangles(points: Tensor, bins: Tensor) -> Tensor:
@@ -97,8 +154,9 @@ def mel_matrix(
     f_min: float = 0.0,
     f_max: float | None = None,
     scale: str = "htk",
-    norm: str | None = None,
+    norm: str | float | None = None,
     triangles: str = "mel",
+    warp: Warp | None = None,
 ) -> Tensor:
     """Weights that sum a spectrum into mel bands.
 
@@ -107,12 +165,15 @@ def mel_matrix(
         n_fft: points of the transform.
         n_mels: bands, at most n_fft // 2 + 1.
         f_min: Hz where the first triangle begins, within [0, f_max).
-        f_max: Hz where the last triangle ends, at most half of ``sample_rate``, which None means.
+        f_max: Hz where the last triangle ends, at most half of ``sample_rate``, which None means;
+            0 and below count from that half, as in Kaldi.
         scale: "htk" or "slaney".
-        norm: None for triangles of height 1, "slaney" for triangles of equal area in Hz.
+        norm: None for triangles of height 1, "slaney" for triangles of equal area in Hz, or a
+            number p above 0 that makes the p-norm of each band's weights 1, as in librosa.
         triangles: "mel" for sides straight in mel (Kaldi), "hz" for sides straight in Hz
             (librosa, torchaudio), "htk" as "mel" with the lowest weight of band 0 left out
             where f_min is above 0, as HTK does.
+        warp: moves the bands to fit a speaker; None leaves them.
 
     Returns:
         Weights (n_fft // 2 + 1, n_mels), float64.
@@ -124,24 +185,23 @@ def mel_matrix(
         UserWarning: a band is so narrow that no bin of the spectrum falls into it.
     """
     check_choice("mel_scale", scale, MEL_SCALES)
-    check_choice("mel_norm", norm, MEL_NORMS)
+    _check_norm(norm)
     check_choice("mel_triangles", triangles, TRIANGLES)
-    f_max = sample_rate / 2 if f_max is None else f_max
-    _check_band(sample_rate, n_fft, n_mels, f_min, f_max)
-    ends = hz_to_mel(torch.tensor([f_min, f_max], dtype=torch.float64), scale)
-    step = (ends[1] - ends[0]) / (n_mels + 1)
-    points = ends[0] + step * torch.arange(n_mels + 2, dtype=torch.float64)
+    _check_bands(n_fft, n_mels)
+    points = band_points(sample_rate, n_mels, f_min=f_min, f_max=f_max, scale=scale, warp=warp)
     bins = torch.arange(n_fft // 2 + 1, dtype=torch.float64) * (sample_rate / n_fft)
-    hz_points = mel_to_hz(points, scale)
     if triangles == "hz":
-        weights = _triangles(hz_points, bins)
+        weights = _triangles(points, bins)
     else:
-        weights = _triangles(points, hz_to_mel(bins, scale))
-        weights[:, bins >= sample_rate / 2] = 0  # Kaldi and HTK never read that last bin
+        weights = _triangles(hz_to_mel(points, scale), hz_to_mel(bins, scale))
+        weights[:, n_fft // 2 :] = 0  # Kaldi and HTK never read that last bin
         if triangles == "htk" and f_min > 0 and bool(weights[0].any()):
             weights[0, int(weights[0].nonzero()[0])] = 0
     if norm == "slaney":
-        weights = weights * (2 / (hz_points[2:] - hz_points[:-2])).unsqueeze(1)
+        weights = weights * (2 / (points[2:] - points[:-2])).unsqueeze(1)
+    elif isinstance(norm, int | float):
+        size = torch.linalg.vector_norm(weights, norm, dim=1, keepdim=True)
+        weights = weights / torch.where(size > 0, size, 1.0)
     _warn_of_empty_bands(weights, n_fft, n_mels)
     return weights.T.contiguous()
 

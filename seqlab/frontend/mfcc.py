@@ -50,6 +50,7 @@ class MFCC(LogMel):
         hop_length: int | None = None,
         n_fft: int | None = None,
         window: str = "povey",
+        blackman_coeff: float = 0.42,
         periodic: bool = False,
         edges: str = "snip",
         drop_last: bool = False,
@@ -62,8 +63,11 @@ class MFCC(LogMel):
         f_min: float = 20.0,
         f_max: float | None = None,
         mel_scale: str = "htk",
-        mel_norm: str | None = None,
+        mel_norm: str | float | None = None,
         mel_triangles: str = "mel",
+        vtln_warp: float = 1.0,
+        vtln_low: float = 100.0,
+        vtln_high: float = -500.0,
         compression: str = "log",
         floor: float = EPSILON,
         dynamic_range: float | None = None,
@@ -83,6 +87,7 @@ class MFCC(LogMel):
             hop_length=hop_length,
             n_fft=n_fft,
             window=window,
+            blackman_coeff=blackman_coeff,
             periodic=periodic,
             edges=edges,
             drop_last=drop_last,
@@ -106,6 +111,9 @@ class MFCC(LogMel):
             mel_scale=mel_scale,
             mel_norm=mel_norm,
             mel_triangles=mel_triangles,
+            vtln_warp=vtln_warp,
+            vtln_low=vtln_low,
+            vtln_high=vtln_high,
         )
         self.c0_position = c0_position
         self.static_dim = n_mfcc

@@ -1,10 +1,13 @@
-"""Normalisation of features: cepstral mean and variance (CMVN), and PCEN."""
+"""Normalisation of features: mean and variance (CMVN) of an utterance or the training set.
+
+``sliding_cmvn.py`` and ``pcen.py`` hold those that follow a recording as it goes on.
+"""
 
 from __future__ import annotations
 
 import abc
 from collections.abc import Iterable
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +19,14 @@ from seqlab.values import Described
 
 
 class Normalizer(Described, nn.Module, abc.ABC):
-    """Features to features of the same shape; padding neither counts nor changes from zero."""
+    """Features to features of the same shape; padding neither counts nor changes from zero.
+
+    Those with ``can_stream`` also take a recording piece by piece: all steps and the flush put
+    together equal ``forward``.
+    """
 
     needs_fit: ClassVar[bool] = False  # True: ``fit`` must see the training set first
+    can_stream: ClassVar[bool] = False  # True: offers the three methods below ``fit``
 
     @abc.abstractmethod
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
@@ -28,8 +36,41 @@ class Normalizer(Described, nn.Module, abc.ABC):
         """Learn from (features (B, T, F), lengths (B,)) pairs; most have nothing to learn."""
         return self
 
+    def initial_state(self, batch_size: int = 1) -> Any:
+        """State of ``batch_size`` streams before their first frame."""
+        raise self._needs_the_whole()
 
-def _check_features(features: Tensor, lengths: Tensor) -> None:
+    def step(self, features: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Frames (B, T', F) that the next features (B, T, F) complete, and the new state."""
+        raise self._needs_the_whole()
+
+    def flush(self, state: Any) -> Tensor:
+        """The frames (B, T, F) that only the end of the stream completes."""
+        raise self._needs_the_whole()
+
+    def _needs_the_whole(self) -> SeqlabError:
+        return SeqlabError(
+            f"{type(self).__name__} needs the whole utterance and cannot stream; use SlidingCMVN "
+            "or GlobalCMVN, or collect the frames and call forward"
+        )
+
+
+def check_streams(features: Tensor, streams: int) -> None:
+    """Raise SeqlabError unless features are (B, T, F) with B the streams of a state."""
+    if features.dim() != 3 or len(features) != streams:
+        raise SeqlabError(
+            f"features of shape {tuple(features.shape)} must be (B, T, F) with B={streams} as in "
+            "the state; call initial_state(batch_size) with the number of streams"
+        )
+
+
+def finite_frames(features: Tensor) -> Tensor:
+    """Mask (B, T), bool, True where no feature of a frame (B, T, F) is NaN or infinite."""
+    return features.isfinite().all(-1)
+
+
+def check_features(features: Tensor, lengths: Tensor) -> None:
+    """Raise SeqlabError unless features are (B, T, F) and lengths (B,) fit them."""
     if features.dim() != 3 or len(features) != len(lengths):
         raise SeqlabError(
             f"features of shape {tuple(features.shape)} with {len(lengths)} lengths, must be "
@@ -42,6 +83,7 @@ class UtteranceCMVN(Normalizer):
     """Zero mean and unit variance of each feature over each utterance.
 
     Use it where microphones and rooms differ; it needs the whole utterance, so it cannot stream.
+    A frame that is not finite stays so and does not count for the others.
 
     Args:
         mean: subtract the mean.
@@ -63,18 +105,42 @@ class UtteranceCMVN(Normalizer):
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Normalise features (B, T, F) of ``lengths`` (B,) frames; the shape stays."""
-        _check_features(features, lengths)
-        frames = lengths.clamp(min=1).reshape(-1, 1, 1)
+        check_features(features, lengths)
         # Sums in double precision do not depend on how far the batch is padded.
         precise = features.dtype if features.device.type == "mps" else torch.float64
         exact = zero_padding(features.to(precise), lengths)
-        average = exact.sum(1, keepdim=True) / frames
+        counted = (finite_frames(exact) & valid_mask(lengths, exact.shape[1])).unsqueeze(-1)
+        frames = counted.sum(1, keepdim=True).clamp(min=1)
+        average = exact.masked_fill(~counted, 0).sum(1, keepdim=True) / frames
         centred = zero_padding(exact - average, lengths)
         result = centred if self.mean else exact
         if self.variance:
-            variance = centred.square().sum(1, keepdim=True) / frames
+            squares = centred.masked_fill(~counted, 0).square()
+            variance = squares.sum(1, keepdim=True) / frames
             result = result / variance.clamp_min(self.floor**2).sqrt()
         return result.to(features.dtype)
+
+
+class PeakReference(Normalizer):
+    """Features relative to their maximum in each utterance, which becomes 0.
+
+    Use it after decibels or logarithms to have what librosa's power_to_db(ref=np.max) gives. NaN
+    stays where it is and does not count.
+
+    Example:
+        >>> features = torch.tensor([[[-3.0, 5.0]]])
+        >>> PeakReference()(features, torch.tensor([1])).flatten().tolist()
+        [-8.0, 0.0]
+    """
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Lower features (B, T, F) of ``lengths`` (B,) frames; the shape stays."""
+        check_features(features, lengths)
+        if features.numel() == 0:
+            return features
+        unused = ~valid_mask(lengths, features.shape[1]).unsqueeze(-1) | features.isnan()
+        peak = features.masked_fill(unused, -torch.inf).amax((1, 2), keepdim=True)
+        return zero_padding(features - peak.clamp_min(-1e38), lengths)
 
 
 class GlobalCMVN(Normalizer):
@@ -94,6 +160,7 @@ class GlobalCMVN(Normalizer):
     """
 
     needs_fit = True
+    can_stream = True
     mean: Tensor
     std: Tensor
     fitted: Tensor
@@ -123,7 +190,7 @@ class GlobalCMVN(Normalizer):
         count, mean, squares = 0, torch.zeros(self.input_dim), torch.zeros(self.input_dim)
         mean, squares = mean.double(), squares.double()
         for features, lengths in batches:
-            _check_features(features, lengths)
+            check_features(features, lengths)
             self._check_width(features)
             rows = features[valid_mask(lengths, features.shape[1])].double().cpu()
             if len(rows) == 0:
@@ -166,7 +233,7 @@ class GlobalCMVN(Normalizer):
         Raises:
             ModelError: ``fit`` was not called and no statistics were loaded.
         """
-        _check_features(features, lengths)
+        check_features(features, lengths)
         self._check_width(features)
         if not self.fitted:
             raise ModelError(
@@ -175,73 +242,17 @@ class GlobalCMVN(Normalizer):
             )
         return zero_padding((features - self.mean) / self.std, lengths)
 
+    def initial_state(self, batch_size: int = 1) -> int:
+        """State of ``batch_size`` streams: their number, for each frame stands on its own."""
+        check_at_least("batch_size", batch_size, 1, "give the number of streams run abreast")
+        return batch_size
 
-class PCEN(Normalizer):
-    """Per-channel energy normalisation: automatic gain control, then a root.
+    def step(self, features: Tensor, state: int) -> tuple[Tensor, int]:
+        """Normalise the next features (B, T, F) of each stream; all of them come out at once."""
+        check_streams(features, state)
+        lengths = torch.full((state,), features.shape[1], device=features.device)
+        return self(features, lengths), state
 
-    Use it for far-field speech and keyword spotting, on mel energies that are not compressed:
-    ``LogMel(compression="none")``.
-
-    Args:
-        smoothing: weight of the newest frame in the running mean, within (0, 1].
-        gain: strength of the gain control, within [0, 1].
-        bias: added before the root, at least 0.
-        power: the root, within (0, 1].
-        epsilon: keeps silence from being divided by zero.
-
-    Source: Wang et al. 2017, "Trainable frontend for robust and far-field keyword spotting",
-    equations 1 and 2; the running mean starts at the first frame.
-
-    Example:
-        >>> PCEN(gain=1.0, bias=0.0, power=1.0)(torch.full((1, 2, 1), 7.0), torch.tensor([2]))
-        tensor([[[1.0000],
-                 [1.0000]]])
-    """
-
-    def __init__(
-        self,
-        smoothing: float = 0.025,
-        gain: float = 0.98,
-        bias: float = 2.0,
-        power: float = 0.5,
-        epsilon: float = 1e-6,
-    ) -> None:
-        super().__init__()
-        check_range("smoothing", smoothing, 1e-6, 1, "0.025 suits frames every 10 ms")
-        check_range("gain", gain, 0, 1, "0.98 is common")
-        check_range("bias", bias, 0, 1e6, "2 is common")
-        check_range("power", power, 1e-3, 1, "0.5 is common")
-        check_range("epsilon", epsilon, 1e-20, 1e6, "1e-6 is common")
-        self.smoothing, self.gain, self.bias = smoothing, gain, bias
-        self.power, self.epsilon = power, epsilon
-
-    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Normalise energies (B, T, F) of ``lengths`` (B,) frames; the shape stays.
-
-        Raises:
-            SeqlabError: an energy is negative, as log-mel features are.
-        """
-        _check_features(features, lengths)
-        features = zero_padding(features, lengths)
-        if features.shape[1] == 0:
-            return features
-        lowest = float(features.detach().nan_to_num().min()) if features.numel() else 0.0
-        if lowest < 0:
-            raise SeqlabError(
-                f"features reach {lowest:g}, must be energies of at least 0; build the front end "
-                'with compression="none"'
-            )
-        running = features[:, 0]
-        means = [running]
-        for frame in features.unbind(1)[1:]:
-            running = running + self.smoothing * (frame - running)
-            means.append(running)
-        level = (torch.stack(means, 1) + self.epsilon).pow(-self.gain)
-        return zero_padding(self._root(features * level), lengths)
-
-    def _root(self, values: Tensor) -> Tensor:
-        # Without a bias, a root has no finite slope at zero.
-        base = values + self.bias if self.bias else values.clamp_min(self.epsilon)
-        lowest = self.bias if self.bias else 0.0
-        root: Tensor = torch.pow(base, self.power)
-        return root - float(lowest**self.power)
+    def flush(self, state: int) -> Tensor:
+        """Nothing (B, 0, F): every frame came out with its own step."""
+        return self.mean.new_zeros(state, 0, self.input_dim)

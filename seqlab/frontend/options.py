@@ -39,6 +39,7 @@ class FrameOptions:
     delta_order: int
     delta_window: int
     delta_method: str
+    blackman_coeff: float = 0.42
 
     def __post_init__(self) -> None:
         check_at_least("sample_rate", self.sample_rate, 1, "16000 is common for speech")

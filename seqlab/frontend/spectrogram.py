@@ -21,7 +21,8 @@ class Spectrogram(FramedFrontend):
         win_length: samples of a frame; None takes 25 ms.
         hop_length: samples between frames; None takes 10 ms.
         n_fft: points of the transform, at least ``win_length``; None takes the next power of two.
-        window: "povey", "hann", "hamming", "blackman" or "rectangular".
+        window: "povey", "hann" (hanning in Kaldi), "hamming", "blackman", "sine", "rectangular".
+        blackman_coeff: constant term of the "blackman" window.
         periodic: the periodic form of the window and not the symmetric one.
         edges: "snip", "mirror", "zero" or "reflect"; see ``LogMel``.
         drop_last: leave out the last centred frame.
@@ -58,6 +59,7 @@ class Spectrogram(FramedFrontend):
         hop_length: int | None = None,
         n_fft: int | None = None,
         window: str = "povey",
+        blackman_coeff: float = 0.42,
         periodic: bool = False,
         edges: str = "snip",
         drop_last: bool = False,
@@ -82,6 +84,7 @@ class Spectrogram(FramedFrontend):
             hop_length=hop_length,
             n_fft=n_fft,
             window=window,
+            blackman_coeff=blackman_coeff,
             periodic=periodic,
             edges=edges,
             drop_last=drop_last,

@@ -7,12 +7,14 @@ import math
 import torch
 from torch import Tensor
 
-from seqlab.checks import check_at_least, check_choice
+from seqlab.checks import check_at_least, check_choice, check_range
 
-WINDOWS = ("hann", "hamming", "povey", "blackman", "rectangular")
+WINDOWS = ("hann", "hamming", "povey", "blackman", "sine", "rectangular")
 
 
-def make_window(name: str, win_length: int, *, periodic: bool = False) -> Tensor:
+def make_window(
+    name: str, win_length: int, *, periodic: bool = False, blackman_coeff: float = 0.42
+) -> Tensor:
     """Window of ``win_length`` samples, in float64.
 
     Use the symmetric form for frames analysed one by one (Kaldi, HTK), and the periodic form,
@@ -20,9 +22,11 @@ def make_window(name: str, win_length: int, *, periodic: bool = False) -> Tensor
     librosa, torch.stft and Whisper.
 
     Args:
-        name: "hann", "hamming", "povey", "blackman" or "rectangular".
+        name: "hann" (Kaldi calls it hanning), "hamming", "povey", "blackman", "sine" or
+            "rectangular".
         win_length: samples, at least 1.
         periodic: True divides the circle into ``win_length`` parts instead of one fewer.
+        blackman_coeff: constant term of "blackman", within [0, 0.5].
 
     Returns:
         Window (win_length,), float64.
@@ -32,7 +36,7 @@ def make_window(name: str, win_length: int, *, periodic: bool = False) -> Tensor
 
     Source: Harris 1978, "On the use of windows for harmonic analysis with the DFT"; Hamming and
     Blackman with the customary rounded constants 0.54 and 0.42. "povey" is Kaldi's Hann window
-    to the power 0.85, which reaches zero at both ends.
+    to the power 0.85, which reaches zero at both ends; "sine" is half a period of a sine.
 
     Example:
         >>> make_window("hann", 3).tolist()
@@ -42,6 +46,7 @@ def make_window(name: str, win_length: int, *, periodic: bool = False) -> Tensor
     """
     check_choice("window", name, WINDOWS)
     check_at_least("win_length", win_length, 1, "give the length of a frame in samples")
+    check_range("blackman_coeff", blackman_coeff, 0, 0.5, "0.42 is customary")
     parts = win_length if periodic else win_length - 1
     if name == "rectangular" or parts == 0:
         return torch.ones(win_length, dtype=torch.float64)
@@ -53,4 +58,7 @@ def make_window(name: str, win_length: int, *, periodic: bool = False) -> Tensor
         return hann.pow(0.85)
     if name == "hamming":
         return 0.54 - 0.46 * torch.cos(angle)
-    return 0.42 - 0.5 * torch.cos(angle) + 0.08 * torch.cos(2 * angle)
+    if name == "sine":
+        return torch.sin(angle / 2)
+    rest = 0.5 - blackman_coeff
+    return blackman_coeff - 0.5 * torch.cos(angle) + rest * torch.cos(2 * angle)

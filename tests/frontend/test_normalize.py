@@ -9,7 +9,9 @@ import torch
 
 from seqlab import LogMel
 from seqlab.errors import SeqlabError
-from seqlab.frontend.normalize import PCEN, GlobalCMVN, Normalizer, UtteranceCMVN
+from seqlab.frontend.normalize import GlobalCMVN, Normalizer, PeakReference, UtteranceCMVN
+from seqlab.frontend.pcen import PCEN
+from seqlab.frontend.sliding_cmvn import SlidingCMVN
 from seqlab.lengths import pad_stack
 
 
@@ -27,7 +29,11 @@ NORMALIZERS = {
     "mean only": lambda: UtteranceCMVN(variance=False),
     "variance only": lambda: UtteranceCMVN(mean=False),
     "global": fitted,
+    "peak": PeakReference,
     "pcen": PCEN,
+    "pcen from a level": lambda: PCEN(start=1.0),
+    "sliding": lambda: SlidingCMVN(window=12, min_window=5),
+    "sliding centred": lambda: SlidingCMVN(window=9, center=True, variance=True),
     "pcen without bias": lambda: PCEN(bias=0.0),
 }
 

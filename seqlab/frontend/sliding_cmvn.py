@@ -1,0 +1,195 @@
+"""Mean and variance normalisation over a window that slides along the recording."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from seqlab.checks import check_at_least
+from seqlab.errors import SeqlabError
+from seqlab.frontend.normalize import Normalizer, check_features, check_streams, finite_frames
+from seqlab.lengths import zero_padding
+
+_LEAST_VARIANCE = 1e-10  # Kaldi's floor
+_BLOCK = 4096  # frames normalised in one go, so that long recordings need little memory
+
+
+@dataclass(frozen=True)
+class SlidingState:
+    """What a stream carries along: the frames that still wait, and sums up to each past frame."""
+
+    frames: Tensor  # (B, k, F): frames not yet given out
+    sums: Tensor  # (B, m, S), float64: sums of all frames before frame ``first``, ``first`` + 1 ...
+    first: int
+    seen: int
+
+
+class SlidingCMVN(Normalizer):
+    """Zero mean, and unit variance if asked for, over the frames around each frame.
+
+    Use it for streams, and for recordings whose channel changes. It streams: with
+    ``center=False`` a frame comes out at once, but for the first, which wait for ``min_window``
+    frames; with ``center=True`` a frame waits for half a window.
+
+    Args:
+        window: frames of the window, at least 1. Without ``center`` it is the frame itself and
+            this many before it, one more, as in Kaldi.
+        min_window: frames that the first frames see, from the start on; the delay of a stream
+            that starts. At most ``window``; not used with ``center``.
+        center: put the window around the frame and not before it. At the ends of the recording it
+            is moved inwards and keeps its size.
+        variance: divide by the standard deviation, of the population. A window of one frame then
+            gives zeros.
+
+    Raises:
+        SeqlabError: a setting is out of range.
+
+    Source: Kaldi's apply-cmvn-sliding. Sums are kept in double precision, in time that does not
+    depend on the window. Unlike there, a frame that is not finite counts in no window.
+
+    Example:
+        >>> features = torch.tensor([[[1.0], [3.0], [8.0]]])
+        >>> SlidingCMVN(window=1, min_window=1)(features, torch.tensor([3])).flatten().tolist()
+        [0.0, 1.0, 2.5]
+    """
+
+    can_stream = True
+
+    def __init__(
+        self,
+        window: int = 600,
+        min_window: int = 100,
+        center: bool = False,
+        variance: bool = False,
+    ) -> None:
+        super().__init__()
+        check_at_least("window", window, 1, "600 frames of 10 ms are common")
+        check_at_least("min_window", min_window, 1, "100 frames of 10 ms are common")
+        if min_window > window and not center:
+            raise SeqlabError(
+                f"min_window={min_window} must be at most window={window}; lower it, or widen the "
+                "window"
+            )
+        self.window, self.min_window = window, min_window
+        self.center, self.variance = center, variance
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """Normalise features (B, T, F) of ``lengths`` (B,) frames; the shape stays."""
+        check_features(features, lengths)
+        features = zero_padding(features, lengths)
+        state = self._extend(features, self.initial_state(len(features)))
+        total = lengths.unsqueeze(-1)
+        return zero_padding(self._normalize(state, 0, features.shape[1], total), lengths)
+
+    def initial_state(self, batch_size: int = 1) -> SlidingState:
+        """State of ``batch_size`` streams before their first frame."""
+        check_at_least("batch_size", batch_size, 0, "give the number of streams run abreast")
+        nothing = torch.zeros(batch_size, 0, 0)
+        return SlidingState(nothing, nothing.double(), first=0, seen=0)
+
+    def step(self, features: Tensor, state: SlidingState) -> tuple[Tensor, SlidingState]:
+        """The frames that need no more of the future, once the next have come.
+
+        Args:
+            features: the next frames (B, T, F) of every stream; any T, 0 included.
+            state: from ``initial_state`` or the step before.
+
+        Returns:
+            Normalised frames (B, T', F) and the new state. All steps and the flush put together
+            equal ``forward``.
+        """
+        check_streams(features, len(state.frames))
+        state = self._extend(features, state)
+        seen, emitted = state.seen, state.seen - state.frames.shape[1]
+        ready = max(emitted, self._ready(seen))
+        result = self._normalize(state, emitted, ready, None)
+        begin, _ = self._bounds(torch.tensor([ready]))
+        first = max(min(int(begin), seen - self.window), 0)
+        return result, SlidingState(
+            state.frames[:, ready - emitted :],
+            state.sums[:, first - state.first :],
+            first=first,
+            seen=seen,
+        )
+
+    def flush(self, state: SlidingState) -> Tensor:
+        """The frames (B, T, F) that waited for more to come."""
+        emitted = state.seen - state.frames.shape[1]
+        total = torch.full((len(state.frames), 1), state.seen, device=state.frames.device)
+        return self._normalize(state, emitted, state.seen, total)
+
+    def _ready(self, seen: int) -> int:
+        """Frames whose window ends within the first ``seen`` frames."""
+        if self.center:
+            return seen - self.window + self.window // 2 + 1 if seen >= self.window else 0
+        return seen if seen >= self.min_window else 0
+
+    def _bounds(self, frame: Tensor, total: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """First frame of the windows of frames (T,), and that after the last.
+
+        Args:
+            frame: numbers of frames.
+            total: frames of each recording (B, 1); None where its end is not known.
+        """
+        if self.center:
+            begin = (frame - self.window // 2).clamp(min=0)
+            end = begin + self.window
+        else:
+            begin = (frame - self.window).clamp(min=0)
+            end = (frame + 1).clamp(min=self.min_window)
+        if total is None:
+            return begin, end
+        beyond = (end - total).clamp(min=0)
+        return (begin - beyond).clamp(min=0), torch.minimum(end, total)
+
+    def _extend(self, features: Tensor, state: SlidingState) -> SlidingState:
+        """The state with more frames, none of them given out yet."""
+        good = finite_frames(features).unsqueeze(-1)
+        values = features.double().masked_fill(~good, 0)
+        terms = [values, values.square()] if self.variance else [values]
+        terms.append(good.double())
+        new = torch.cat(terms, -1)
+        sums, frames = state.sums, state.frames
+        if sums.shape[1] == 0:
+            sums = new.new_zeros(len(new), 1, new.shape[2])
+            frames = features[:, :0]
+        # The sum so far goes in first: so chunks add up in the order of the whole, to the bit.
+        running = torch.cat([sums[:, -1:], new], 1).cumsum(1)
+        return SlidingState(
+            torch.cat([frames, features], 1),
+            torch.cat([sums[:, :-1], running], 1),
+            first=state.first,
+            seen=state.seen + features.shape[1],
+        )
+
+    def _normalize(
+        self, state: SlidingState, first: int, last: int, total: Tensor | None
+    ) -> Tensor:
+        """Frames ``first`` to ``last`` of the stream, the first of which is the first waiting."""
+        blocks = [state.frames[:, :0]]
+        for begin in range(first, last, _BLOCK):
+            end = min(begin + _BLOCK, last)
+            frames = state.frames[:, begin - first : end - first]
+            place = torch.arange(begin, end, device=frames.device)
+            low, high = (
+                bound.expand(len(frames), -1).unsqueeze(-1) - state.first
+                for bound in self._bounds(place, total)
+            )
+            low, high = torch.minimum(low, high), high
+            sums = state.sums.take_along_dim(high, 1) - state.sums.take_along_dim(low, 1)
+            blocks.append(self._apply_sums(frames, sums))
+        return torch.cat(blocks, 1)
+
+    def _apply_sums(self, frames: Tensor, sums: Tensor) -> Tensor:
+        """Frames (B, T, F) less the mean, over the deviation, that sums (B, T, S) amount to."""
+        width = frames.shape[2]
+        count = sums[..., -1:].clamp(min=1)
+        mean = sums[..., :width] / count
+        result = frames - mean
+        if self.variance:
+            variance = sums[..., width : 2 * width] / count - mean.square()
+            result = result / variance.clamp_min(_LEAST_VARIANCE).sqrt()
+            result = torch.where((count > 1) | ~frames.isfinite(), result, 0)
+        return result.to(frames.dtype)
