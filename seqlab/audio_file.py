@@ -70,7 +70,8 @@ def open_file(name: str, file: Any = None) -> Iterator[Any]:
     import soundfile
 
     try:
-        sound = soundfile.SoundFile(name if file is None else file, closefd=False)
+        # As bytes, for soundfile takes no name that is not UTF-8 as text.
+        sound = soundfile.SoundFile(os.fsencode(name) if file is None else file, closefd=False)
     except (RuntimeError, TypeError, ValueError, OSError):
         raise AudioError(
             f"{name}: is not audio that libsndfile reads (WAV, FLAC, Ogg, MP3, AIFF, AU, NIST, "

@@ -26,6 +26,7 @@ SUFFIXES = frozenset(
     )
 )
 _MANIFESTS = (".tsv", ".jsonl", ".jsonl.gz")
+_UNSAFE = re.compile(r'[\x00-\x1f\x7f%\\:*?"<>|\ud800-\udfff]')
 _LONGEST = 200  # bytes of a file name made of an utterance's id
 
 
@@ -117,13 +118,13 @@ def safe_name(part: str) -> str:
     >>> safe_name("a b#0.5"), safe_name(".."), safe_name("")
     ('a b#0.5', '%2E.', '%')
     """
-    name = re.sub(r'[\x00-\x1f\x7f%\\:*?"<>|]', lambda m: f"%{ord(m[0]):02X}", part) or "%"
+    name = _UNSAFE.sub(lambda match: f"%{ord(match[0]):02X}", part) or "%"
     if name.startswith("."):
         name = f"%2E{name[1:]}"
-    data = name.encode("utf-8", "surrogateescape")
+    data = name.encode()
     if len(data) <= _LONGEST:
         return name
-    digest = hashlib.sha1(data).hexdigest()[:16]
+    digest = hashlib.sha256(data).hexdigest()[:16]
     return f"{data[: _LONGEST - 17].decode('utf-8', 'ignore')}-{digest}"
 
 

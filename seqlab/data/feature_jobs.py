@@ -170,6 +170,19 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def _ignoring_ctrl_c() -> Iterator[None]:
+    """Processes started inside ignore Ctrl-C from their first moment: their parent ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class _Pool:
     """Worker processes, each with a pipe of its own, so that it is known who works on what."""
 
@@ -178,12 +191,13 @@ class _Pool:
         self.extraction = extraction
         self.processes: dict[Connection, SpawnProcess] = {}
         self.busy: dict[Connection, tuple[int, FeatureInput]] = {}
-        for _ in range(jobs):
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(extraction, theirs), daemon=True)
-            process.start()
-            theirs.close()
-            self.processes[ours] = process
+        with _ignoring_ctrl_c():
+            for _ in range(jobs):
+                ours, theirs = context.Pipe()
+                process = context.Process(target=_serve, args=(extraction, theirs), daemon=True)
+                process.start()
+                theirs.close()
+                self.processes[ours] = process
 
     def run(self, items: Sequence[FeatureInput]) -> Iterator[tuple[int, Outcome]]:
         """Hand out recordings, one at a time to each worker, and collect outcomes."""
@@ -235,7 +249,7 @@ class _Pool:
 
 def _serve(extraction: Extraction, pipe: Connection) -> None:
     """Life of a worker: recordings in, outcomes out, until it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where starting could not see to it
     threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     while True:

@@ -44,7 +44,7 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 
 def partial_path(path: Path) -> Path:
     """Where ``path`` is written before it is finished; no longer a name than file systems take."""
-    return path.with_name(f".{hashlib.sha1(os.fsencode(path.name)).hexdigest()[:20]}.partial")
+    return path.with_name(f".{hashlib.sha256(os.fsencode(path.name)).hexdigest()[:20]}.partial")
 
 
 def describe_frontend(frontend: Frontend) -> dict[str, Any]:
@@ -182,9 +182,10 @@ def _check_same(path: Path, wanted: dict[str, Any]) -> None:
             f"{path} is damaged, must be as seqlab features wrote it; begin afresh without --resume"
         ) from None
     now = _flat(wanted)
+    first = ("frontend", "format", "seqlab")
     changes = [
         f"{name} was {found.get(name, 'not set')!r} and is now {now.get(name, 'not set')!r}"
-        for name in sorted(found.keys() | now.keys())
+        for name in sorted(found.keys() | now.keys(), key=lambda name: (name not in first, name))
         if found.get(name, found) != now.get(name, now)
     ]
     if changes:
