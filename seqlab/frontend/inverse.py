@@ -259,7 +259,7 @@ def _bands(frontend: LogMel, features: Tensor) -> Tensor:
     static = _static(frontend, features)
     if frontend.options.energy == "none":
         return static
-    return static[:, 1:] if frontend.energy_position == "first" else static[:, :-1]
+    return static[:, 1:] if frontend.energy_column == 0 else static[:, :-1]
 
 
 def _energies(frontend: FramedFrontend, values: Tensor) -> Tensor:
