@@ -19,6 +19,7 @@ from seqlab.frontend.normalize import (
 from seqlab.lengths import valid_mask, zero_padding
 
 _BLOCK = 64  # frames that one matrix product smooths
+_CACHED = 2048  # frames normalised in one go
 
 
 @dataclass(frozen=True)
@@ -108,24 +109,36 @@ class PCEN(Normalizer):
         return state.mean.new_zeros(len(state.mean), 0, state.mean.shape[1])
 
     def _run(self, features: Tensor, lengths: Tensor, state: PCENState) -> tuple[Tensor, PCENState]:
-        energies = features.float() if features.element_size() < 4 else features
-        if energies.numel() == 0:
-            return features, state
-        _check_energies(energies)
-        # Frames that are not finite go behind the others, as if they had never come.
-        good = finite_frames(energies) & valid_mask(lengths, energies.shape[1])
-        order = torch.argsort(good.logical_not().byte(), dim=1, stable=True).unsqueeze(-1)
+        """Block by block, so that what is at work fits the cache."""
+        blocks = [features[:, :0]]
+        for first in range(0, features.shape[1] if features.numel() else 0, _CACHED):
+            energies = features[:, first : first + _CACHED]
+            energies = energies.float() if energies.element_size() < 4 else energies
+            _check_energies(energies)
+            good = finite_frames(energies) & valid_mask(lengths - first, energies.shape[1])
+            block, state = self._run_block(energies, good, state)
+            blocks.append(block.to(features.dtype))
+        return (torch.cat(blocks, 1) if features.numel() else features), state
+
+    def _run_block(
+        self, energies: Tensor, good: Tensor, state: PCENState
+    ) -> tuple[Tensor, PCENState]:
         count = good.sum(1)
-        kept = zero_padding(energies.take_along_dim(order, 1), count)
-        before, started = self._before(kept, count, state)
-        means = scan(kept * self.smoothing, 1 - self.smoothing, before)
+        order = None
+        if not bool(good.all()):
+            # Frames that do not count go behind the others, as if they had never come.
+            order = good.logical_not().byte().argsort(dim=1, stable=True).unsqueeze(-1)
+            energies = zero_padding(energies.take_along_dim(order, 1), count)
+        before, started = self._before(energies, count, state)
+        means = scan(energies * self.smoothing, 1 - self.smoothing, before)
         last = torch.cat([before.unsqueeze(1), means], 1)
         last = last.take_along_dim(count.reshape(-1, 1, 1), 1)[:, 0]
-        level = (means + self.epsilon).pow(-self.gain)
-        result = zero_padding(self._root(kept * level), count)
-        result = result.masked_fill(~valid_mask(count, result.shape[1]).unsqueeze(-1), torch.nan)
-        back = torch.argsort(order, dim=1)
-        return result.take_along_dim(back, 1).to(features.dtype), PCENState(last, started)
+        result = self._root(energies * (means + self.epsilon).pow(-self.gain))
+        if order is not None:
+            unused = ~valid_mask(count, result.shape[1]).unsqueeze(-1)
+            result = result.masked_fill(unused, torch.nan)
+            result = result.take_along_dim(order.argsort(dim=1), 1)
+        return result, PCENState(last, started)
 
     def _before(self, kept: Tensor, count: Tensor, state: PCENState) -> tuple[Tensor, Tensor]:
         """The running mean (B, F) before the first of these frames, and whether it goes on."""
@@ -140,7 +153,7 @@ class PCEN(Normalizer):
         if self.bias:
             # Written so that quiet frames keep their digits: the bias itself cancels.
             root: Tensor = torch.expm1(self.power * torch.log1p(values / self.bias))
-            return root * self.bias**self.power
+            return root.mul(self.bias**self.power)
         # Without a bias, a root has no finite slope at zero.
         silent = values == 0
         return values.masked_fill(silent, 1).pow(self.power).masked_fill(silent, 0)

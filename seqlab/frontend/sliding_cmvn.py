@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqlab.checks import check_at_least
 from seqlab.errors import SeqlabError
 from seqlab.frontend.normalize import Normalizer, check_features, check_streams, finite_frames
-from seqlab.lengths import zero_padding
 
 _LEAST_VARIANCE = 1e-10  # Kaldi's floor
-_BLOCK = 4096  # frames normalised in one go, so that long recordings need little memory
+_BLOCK = 2048  # frames normalised in one go
 
 
 @dataclass(frozen=True)
@@ -78,10 +77,20 @@ class SlidingCMVN(Normalizer):
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Normalise features (B, T, F) of ``lengths`` (B,) frames; the shape stays."""
         check_features(features, lengths)
-        features = zero_padding(features, lengths)
-        state = self._extend(features, self.initial_state(len(features)))
-        total = lengths.unsqueeze(-1)
-        return zero_padding(self._normalize(state, 0, features.shape[1], total), lengths)
+        rows = [
+            self._whole(row[None, :length])[0]
+            for row, length in zip(features, lengths.tolist(), strict=True)
+        ]
+        padded = [nn.functional.pad(row, (0, 0, 0, features.shape[1] - len(row))) for row in rows]
+        return torch.stack(padded) if padded else features
+
+    def _whole(self, features: Tensor) -> Tensor:
+        """All frames (1, T, F) of one recording, in pieces so that what is at work fits a cache."""
+        state, pieces = self.initial_state(), []
+        for first in range(0, features.shape[1], _BLOCK):
+            piece, state = self.step(features[:, first : first + _BLOCK], state)
+            pieces.append(piece)
+        return torch.cat([*pieces, self.flush(state)], 1) if pieces else features
 
     def initial_state(self, batch_size: int = 1) -> SlidingState:
         """State of ``batch_size`` streams before their first frame."""
@@ -117,8 +126,7 @@ class SlidingCMVN(Normalizer):
     def flush(self, state: SlidingState) -> Tensor:
         """The frames (B, T, F) that waited for more to come."""
         emitted = state.seen - state.frames.shape[1]
-        total = torch.full((len(state.frames), 1), state.seen, device=state.frames.device)
-        return self._normalize(state, emitted, state.seen, total)
+        return self._normalize(state, emitted, state.seen, state.seen)
 
     def _ready(self, seen: int) -> int:
         """Frames whose window ends within the first ``seen`` frames."""
@@ -126,12 +134,12 @@ class SlidingCMVN(Normalizer):
             return seen - self.window + self.window // 2 + 1 if seen >= self.window else 0
         return seen if seen >= self.min_window else 0
 
-    def _bounds(self, frame: Tensor, total: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    def _bounds(self, frame: Tensor, total: int | None = None) -> tuple[Tensor, Tensor]:
         """First frame of the windows of frames (T,), and that after the last.
 
         Args:
             frame: numbers of frames.
-            total: frames of each recording (B, 1); None where its end is not known.
+            total: frames of the recording; None where its end is not known.
         """
         if self.center:
             begin = (frame - self.window // 2).clamp(min=0)
@@ -142,7 +150,7 @@ class SlidingCMVN(Normalizer):
         if total is None:
             return begin, end
         beyond = (end - total).clamp(min=0)
-        return (begin - beyond).clamp(min=0), torch.minimum(end, total)
+        return (begin - beyond).clamp(min=0), end.clamp(max=total)
 
     def _extend(self, features: Tensor, state: SlidingState) -> SlidingState:
         """The state with more frames, none of them given out yet."""
@@ -164,23 +172,12 @@ class SlidingCMVN(Normalizer):
             seen=state.seen + features.shape[1],
         )
 
-    def _normalize(
-        self, state: SlidingState, first: int, last: int, total: Tensor | None
-    ) -> Tensor:
+    def _normalize(self, state: SlidingState, first: int, last: int, total: int | None) -> Tensor:
         """Frames ``first`` to ``last`` of the stream, the first of which is the first waiting."""
-        blocks = [state.frames[:, :0]]
-        for begin in range(first, last, _BLOCK):
-            end = min(begin + _BLOCK, last)
-            frames = state.frames[:, begin - first : end - first]
-            place = torch.arange(begin, end, device=frames.device)
-            low, high = (
-                bound.expand(len(frames), -1).unsqueeze(-1) - state.first
-                for bound in self._bounds(place, total)
-            )
-            low, high = torch.minimum(low, high), high
-            sums = state.sums.take_along_dim(high, 1) - state.sums.take_along_dim(low, 1)
-            blocks.append(self._apply_sums(frames, sums))
-        return torch.cat(blocks, 1)
+        place = torch.arange(first, last, device=state.frames.device)
+        low, high = (bound - state.first for bound in self._bounds(place, total))
+        sums = state.sums.index_select(1, high) - state.sums.index_select(1, low)
+        return self._apply_sums(state.frames[:, : last - first], sums)
 
     def _apply_sums(self, frames: Tensor, sums: Tensor) -> Tensor:
         """Frames (B, T, F) less the mean, over the deviation, that sums (B, T, S) amount to."""
