@@ -32,6 +32,7 @@ from tests.frontend.test_plp import voice
 from tests.reference.frontend_oracle import restate
 
 RATE = {"sample_rate": 16000}
+ENDS = 5  # frames; where windows hardly cover the samples, librosa.griffinlim amplifies errors
 PRESET_NAMES = ("kaldi", "whisper", "torchaudio", "librosa")
 pytestmark = pytest.mark.filterwarnings("ignore:.*bands hold no bin")
 
@@ -44,9 +45,13 @@ def magnitude_of(frontend: FramedFrontend, preset: str, waveform: np.ndarray) ->
     return torch.from_numpy(restate("Spectrogram", waveform, stated))
 
 
-def convergence(frontend: FramedFrontend, preset: str, wave: Any, target: torch.Tensor) -> float:
-    found = magnitude_of(frontend, preset, np.asarray(wave))
-    return float((found - target).norm() / target.norm())
+def convergence(
+    frontend: FramedFrontend, preset: str, wave: Any, target: torch.Tensor, ends: int = 0
+) -> float:
+    """Distance of a waveform's magnitudes from the target, but for so many frames at the ends."""
+    inside = slice(ends, len(target) - ends)
+    found = magnitude_of(frontend, preset, np.asarray(wave))[inside]
+    return float((found - target[inside]).norm() / target[inside].norm())
 
 
 def librosa_waveform(
@@ -84,9 +89,9 @@ def test_griffin_lim_converges_no_worse_than_librosas(
         target = magnitude_of(frontend, preset, recording)
         size = len(recording)
         wave = waveform_from_spectrum(frontend, target.float(), length=size)
-        ours.append(convergence(frontend, preset, wave, target))
+        ours.append(convergence(frontend, preset, wave, target, ENDS))
         peer = librosa_waveform(frontend, preset, target, size)
-        theirs.append(convergence(frontend, preset, peer, target))
+        theirs.append(convergence(frontend, preset, peer, target, ENDS))
     assert np.mean(ours) <= np.mean(theirs)
 
 
@@ -117,7 +122,7 @@ def test_the_way_from_bands_to_sound_beats_librosas(preset: str, speech: list[np
         wave = invert(frontend, features, length=size)
         assert wave.abs().max() <= 1
         both = (wave, librosa_waveform(frontend, preset, peer, size))
-        waves.append([convergence(frontend, preset, one, target) for one in both])
+        waves.append([convergence(frontend, preset, one, target, ENDS) for one in both])
     for ours, theirs in (np.mean(spectra, 0), np.mean(waves, 0)):
         assert ours <= theirs
 
