@@ -124,8 +124,8 @@ class UtteranceCMVN(Normalizer):
 class PeakReference(Normalizer):
     """Features relative to their maximum in each utterance, which becomes 0.
 
-    Use it after decibels or logarithms to have what librosa's power_to_db(ref=np.max) gives. NaN
-    stays where it is and does not count.
+    Use it after decibels or logarithms to have what librosa's power_to_db(ref=np.max) gives. What is not
+    finite stays where it is and does not count.
 
     Example:
         >>> features = torch.tensor([[[-3.0, 5.0]]])
@@ -138,7 +138,7 @@ class PeakReference(Normalizer):
         check_features(features, lengths)
         if features.numel() == 0:
             return features
-        unused = ~valid_mask(lengths, features.shape[1]).unsqueeze(-1) | features.isnan()
+        unused = ~valid_mask(lengths, features.shape[1]).unsqueeze(-1) | ~features.isfinite()
         peak = features.masked_fill(unused, -torch.inf).amax((1, 2), keepdim=True)
         return zero_padding(features - peak.clamp_min(-1e38), lengths)
 

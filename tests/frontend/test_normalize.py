@@ -1,4 +1,4 @@
-"""CMVN and PCEN: by hand, against librosa, and whatever the padding."""
+"""What all normalisers keep, and CMVN by its statistics."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import librosa
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from seqlab import LogMel
 from seqlab.errors import SeqlabError
 from seqlab.frontend.normalize import GlobalCMVN, Normalizer, PeakReference, UtteranceCMVN
 from seqlab.frontend.pcen import PCEN
 from seqlab.frontend.sliding_cmvn import SlidingCMVN
+from seqlab.frontend.spectrum import compress
 from seqlab.lengths import pad_stack
 
 
@@ -38,7 +40,7 @@ NORMALIZERS = {
 }
 
 
-@pytest.fixture(params=NORMALIZERS.values(), ids=NORMALIZERS.keys())
+@pytest.fixture(params=NORMALIZERS.values(), ids=NORMALIZERS.keys(), scope="module")
 def normalizer(request: pytest.FixtureRequest) -> Normalizer:
     return request.param()
 
@@ -129,25 +131,65 @@ def test_what_cannot_be_fitted_is_refused() -> None:
         GlobalCMVN(0)
 
 
-def test_pcen_equals_librosa() -> None:
-    mel = LogMel(compression="none", scale=1.0, n_mels=20)
-    power = mel.extract(torch.randn(16000, generator=torch.Generator().manual_seed(0)) * 0.1, 16000)
-    smoothing = 0.025
-    options = {"b": smoothing, "gain": 0.98, "bias": 2, "power": 0.5, "eps": 1e-6}
-    start = (1 - smoothing) * power.numpy().T[:, :1]  # the running mean starts at the first frame
-    theirs = librosa.pcen(power.numpy().T, zi=start, **options).T
-    ours = PCEN()(power[None], torch.tensor([len(power)]))[0]
-    np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+def test_a_damaged_frame_spoils_no_other(normalizer: Normalizer) -> None:
+    item = energies(30)[0]
+    bad = item.clone()
+    bad[7] = torch.nan
+    bad[20, 3] = torch.inf
+    result = normalizer(bad[None], torch.tensor([30]))[0]
+    others = [t for t in range(30) if t not in (7, 20)]
+    assert result[7].isnan().all()
+    assert not result[20, 3].isfinite()
+    assert result[others].isfinite().all()
 
 
-def test_pcen_refuses_log_features() -> None:
-    with pytest.raises(SeqlabError, match=r'at least 0; build .* compression="none"'):
-        PCEN()(-torch.ones(1, 2, 3), torch.tensor([2]))
+@pytest.mark.parametrize("kind", [UtteranceCMVN, PCEN])
+def test_a_damaged_frame_does_not_count(kind: type[Normalizer]) -> None:
+    item = energies(30)[0]
+    damaged = torch.cat([item[:4], torch.full((1, 6), torch.nan), item[4:]])
+    result = kind()(damaged[None], torch.tensor([31]))[0]
+    alone = kind()(item[None], torch.tensor([30]))[0]
+    torch.testing.assert_close(torch.cat([result[:4], result[5:]]), alone)
 
 
-@pytest.mark.parametrize(
-    "settings", [{"smoothing": 0.0}, {"gain": 2.0}, {"power": 0.0}, {"epsilon": 0.0}]
+@settings(max_examples=15, deadline=None)
+@given(
+    length=st.integers(0, 60),
+    chunks=st.lists(st.integers(0, 20), max_size=12),
+    streams=st.integers(1, 2),
 )
-def test_settings_of_pcen_are_checked(settings: dict[str, float]) -> None:
-    with pytest.raises(SeqlabError, match="must be a number within"):
-        PCEN(**settings)
+def test_steps_and_flush_equal_forward(
+    normalizer: Normalizer, length: int, chunks: list[int], streams: int
+) -> None:
+    features = torch.stack([item + i for i, item in enumerate(energies(*[length] * streams))])
+    if not normalizer.can_stream:
+        with pytest.raises(SeqlabError, match="needs the whole utterance and cannot stream; use"):
+            normalizer.initial_state()
+        return
+    state = normalizer.initial_state(streams)
+    pieces, begin = [], 0
+    for chunk in [*chunks, length]:
+        piece, state = normalizer.step(features[:, begin : begin + chunk], state)
+        pieces.append(piece)
+        begin = min(begin + chunk, length)
+    pieces.append(normalizer.flush(state))
+    streamed = torch.cat([piece for piece in pieces if piece.numel()] or [features], 1)
+    whole = normalizer(features, torch.full((streams,), length))
+    torch.testing.assert_close(streamed, whole, atol=1e-6, rtol=1e-5)
+    if isinstance(normalizer, SlidingCMVN):
+        assert torch.equal(streamed, whole)
+
+
+def test_streams_are_counted(normalizer: Normalizer) -> None:
+    if normalizer.can_stream:
+        with pytest.raises(SeqlabError, match=r"\(B, T, F\) with B=2 as in the state"):
+            normalizer.step(torch.zeros(3, 5, 6), normalizer.initial_state(2))
+
+
+def test_peak_reference_is_that_of_librosa() -> None:
+    power = energies(40)[0].numpy()
+    theirs = librosa.power_to_db(power, ref=np.max, top_db=None)
+    decibels = compress(torch.from_numpy(power), "db", 1e-10)
+    ours = PeakReference()(decibels[None], torch.tensor([40]))[0]
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert PeakReference()(torch.full((1, 3, 2), torch.nan), torch.tensor([3])).isnan().all()
