@@ -122,14 +122,36 @@ def ctc_required_length(tokens: Sequence[int]) -> int:
     return len(tokens) + sum(a == b for a, b in itertools.pairwise(tokens))
 
 
+def is_traced(tensor: Tensor) -> bool:
+    """Whether torch records or transforms what happens to a tensor, so that no values can be read.
+
+    So it is under torch.compile, torch.export and the transforms of torch.func.
+
+    >>> is_traced(torch.zeros(1)), torch.func.vmap(lambda x: x + is_traced(x))(torch.zeros(1))
+    (False, tensor([1.]))
+    """
+    if torch.compiler.is_compiling():
+        return True
+    try:
+        tensor.untyped_storage()
+    except NotImplementedError:
+        return True
+    return False
+
+
 def check_lengths(lengths: Tensor, max_length: int, what: str) -> None:
-    """Raise SeqlabError unless ``lengths`` is int64 (B,) within [0, max_length]."""
+    """Raise SeqlabError unless ``lengths`` is int64 (B,) within [0, max_length].
+
+    The range goes unchecked where ``is_traced``.
+    """
     if lengths.dim() != 1 or lengths.dtype != torch.int64:
         raise SeqlabError(
             f"lengths of {what} are {lengths.dtype} of shape {tuple(lengths.shape)}, "
             "must be int64 (B,); pass torch.tensor([...]) of sample or frame counts"
         )
-    if lengths.numel() and (int(lengths.max()) > max_length or int(lengths.min()) < 0):
+    if is_traced(lengths) or lengths.numel() == 0:
+        return
+    if int(lengths.max()) > max_length or int(lengths.min()) < 0:
         raise SeqlabError(
             f"lengths of {what} reach from {int(lengths.min())} to {int(lengths.max())}, must be "
             f"within 0 and the padded length {max_length}; relative lengths are not accepted"

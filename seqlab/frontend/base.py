@@ -9,6 +9,7 @@ from typing import Any, Self
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 
 from seqlab.compiled import can_compile
 from seqlab.errors import SeqlabError
@@ -27,7 +28,7 @@ from seqlab.frontend.spectrum import (
 from seqlab.frontend.streaming import StreamingFrontend
 from seqlab.frontend.validation import check_recording, check_sample_rate, check_waveform
 from seqlab.frontend.window import make_window
-from seqlab.lengths import check_lengths, pad_stack, zero_padding
+from seqlab.lengths import check_lengths, is_traced, pad_stack, zero_padding
 
 _PCM = 32768  # int16 samples of this size are 1.0
 _ENERGIES = {
@@ -141,13 +142,15 @@ class FramedFrontend(StreamingFrontend):
 
         Returns:
             Features (B, T, output_dim), float32, zero beyond the lengths, and their lengths (B,).
+            T is the greatest of them; under torch.compile, torch.export and torch.func it is the
+            number of frames of N samples, for there a shape may not depend on values.
 
         Raises:
             SeqlabError: shape, type or lengths do not fit.
         """
         check_waveform(waveform)
         check_lengths(lengths, waveform.shape[1], "waveform")
-        if len(lengths) != len(waveform):
+        if lengths.shape[0] != waveform.shape[0]:
             raise SeqlabError(
                 f"{len(lengths)} lengths for {len(waveform)} waveforms; pass one length for each"
             )
@@ -210,13 +213,13 @@ class FramedFrontend(StreamingFrontend):
 
     def _uses_kernel(self, waveform: Tensor) -> bool:
         """Whether the compiled kernel computes these samples; a matter of settings, not of size."""
-        if torch.compiler.is_compiling():
-            return False
         return (
-            self.tables is not None
+            not is_traced(waveform)
+            and self.tables is not None
             and self.block_frames > 0
             and waveform.device.type == "cpu" == self.window.device.type
             and self.window.dtype == torch.float32
+            and forward_ad.unpack_dual(waveform).tangent is None  # type: ignore[no-untyped-call]
         )
 
     def _batch_rows(self, waveform: Tensor, lengths: Tensor, counts: Tensor) -> Tensor:
@@ -226,7 +229,7 @@ class FramedFrontend(StreamingFrontend):
                 rows: Tensor = DifferentiableRows.apply(waveform, self, lengths, counts)
                 return rows
             return compute_rows(self, waveform, lengths, counts)
-        if self.block_frames == 0 or waveform.device.type != "cpu":
+        if self.block_frames == 0 or waveform.device.type != "cpu" or is_traced(waveform):
             return self.torch_rows(waveform, lengths, counts)
         total = int(counts.max()) if len(counts) else 0
         frames = cut_frames(self.scaled(waveform, 0), lengths, self.layout, 0, total)
@@ -238,8 +241,15 @@ class FramedFrontend(StreamingFrontend):
         """Rows (B, T, row_dim) of a batch, by torch and in one block."""
         if self.options.edges == "snip":
             waveform = zero_padding(waveform, lengths)  # so that NaN there spoils no gradient
-        total = int(counts.max()) if len(counts) else 0
-        frames = cut_frames(self.scaled(waveform, 0), lengths, self.layout, 0, total)
+        samples = self.scaled(waveform, 0)
+        if not is_traced(waveform):
+            total = int(counts.max()) if len(counts) else 0
+            frames = cut_frames(samples, lengths, self.layout, 0, total)
+        elif self.options.edges == "snip" and samples.shape[1] >= self.win_length:
+            frames = samples.unfold(1, self.win_length, self.hop_length)
+        else:  # a shape may not depend on values
+            total = self.layout.count(samples.shape[1])
+            frames = cut_frames(samples, lengths, self.layout, 0, total)
         if frames.shape[0] * frames.shape[1] == 0:
             return frames.new_zeros(*frames.shape[:2], self.row_dim)
         return self.analyse(frames.flatten(0, 1)).reshape(*frames.shape[:2], self.row_dim)

@@ -74,16 +74,19 @@ def lifter_weights(n_mfcc: int, lifter: float) -> Tensor:
     return 1 + lifter / 2 * torch.sin(math.pi * order / lifter)
 
 
-def _regress(features: Tensor, lengths: Tensor, weights: Tensor) -> Tensor:
+def _regress(features: Tensor, lengths: Tensor, weights: list[float]) -> Tensor:
     """Weighted sum over neighbouring frames; the end frames of each utterance stand beyond it."""
+    frames = features.shape[1]
+    if frames == 0:
+        return torch.zeros_like(features)
     reach = len(weights) // 2
-    frame = torch.arange(features.shape[1], device=features.device)
-    last = (lengths - 1).clamp(min=0).unsqueeze(-1)
+    place = torch.arange(-reach, frames + reach, device=features.device).clamp(min=0)
+    index = torch.minimum(place, (lengths - 1).clamp(min=0).unsqueeze(-1))
+    extended = features.gather(1, index.unsqueeze(-1).expand(-1, -1, features.shape[2]))
     total = torch.zeros_like(features)
-    for place, weight in enumerate(weights.tolist()):
+    for begin, weight in enumerate(weights):
         if weight:
-            index = torch.minimum((frame + place - reach).clamp(min=0), last)
-            total = total + weight * features.take_along_dim(index.unsqueeze(-1), 1)
+            total = total + weight * extended[:, begin : begin + frames]
     return total
 
 
@@ -114,10 +117,9 @@ def add_deltas(
     """
     check_choice("delta_method", method, DELTA_METHODS)
     check_at_least("delta_window", window, 1, "2 is common")
-    slope = torch.arange(-window, window + 1, dtype=torch.float64)
-    slope = slope / slope.square().sum()
-    orders = [features]
-    weights = torch.ones(1, dtype=torch.float64)
+    squares = sum(k * k for k in range(-window, window + 1))
+    slope = [k / squares for k in range(-window, window + 1)]
+    orders, weights = [features], [1.0]
     for _ in range(order):
         if method == "htk":
             orders.append(_regress(orders[-1], lengths, slope))
@@ -127,9 +129,9 @@ def add_deltas(
     return torch.cat(orders, -1)
 
 
-def _convolve(first: Tensor, second: Tensor) -> Tensor:
-    reversed_second = second.flip(0).reshape(1, 1, -1)
-    padding = len(second) - 1
-    return torch.nn.functional.conv1d(first.reshape(1, 1, -1), reversed_second, padding=padding)[
-        0, 0
-    ]
+def _convolve(first: list[float], second: list[float]) -> list[float]:
+    result = [0.0] * (len(first) + len(second) - 1)
+    for i, a in enumerate(first):
+        for j, b in enumerate(second):
+            result[i + j] += a * b
+    return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.metadata
 import os
 import tempfile
@@ -43,9 +44,9 @@ def export_onnx(
 
     Use it where features are computed without torch: in onnxruntime, on phones, in browsers. The
     model maps ``waveform`` (B, N) and ``lengths`` (B,), int64, to ``features`` (B, T, F), float32,
-    zero beyond ``feature_lengths`` (B,); B, at least 1, and N are free in every call. Its metadata name the
-    front end and its settings. It holds all frames in memory, about 10 kB each: cut recordings of
-    many minutes.
+    zero beyond ``feature_lengths`` (B,). B, at least 1, and N are free in every call. Metadata name
+    the front end and its settings. All frames are held in memory, about 10 kB each, so cut
+    recordings of many minutes.
 
     Args:
         frontend: ``LogMel``, ``MFCC``, ``PLP`` or ``Spectrogram``, without dither.
@@ -172,7 +173,7 @@ def _check_equal(
     waveform = (noise.clamp(-1, 1) * full).to(waveform_type)
     counts = torch.tensor([samples, samples // 2 if lengths else samples])
     with torch.no_grad():
-        expected, _ = copy_on_cpu(frontend)(waveform, counts)
+        expected, _ = copy.deepcopy(frontend).cpu()(waveform, counts)
     found = _run(content, waveform.numpy(), counts.numpy() if lengths else None)
     same = found.shape == tuple(expected.shape)
     error = float(np.abs(found - expected.numpy()).max(initial=0)) if same else np.inf
@@ -183,17 +184,6 @@ def _check_equal(
             f"{allowed:.3g}; a subclass that changes what LogMel, MFCC, PLP or Spectrogram compute "
             "cannot be exported"
         )
-
-
-def copy_on_cpu(frontend: Frontend) -> Frontend:
-    """The front end, or a copy of it where it lives on another device."""
-    import copy
-
-    return (
-        frontend
-        if all(not b.is_cuda for b in frontend.buffers())
-        else copy.deepcopy(frontend).cpu()
-    )
 
 
 def _run(content: bytes, waveform: NDArray[Any], lengths: NDArray[Any] | None) -> NDArray[Any]:

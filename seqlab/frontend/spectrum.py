@@ -57,8 +57,8 @@ def row_product(rows: Tensor, matrix: Tensor) -> Tensor:
     keeps a stream of single frames equal, to the bit, to the whole recording at once.
     """
     flat = rows.flatten(0, -2)
-    few = len(flat)
-    if few < _FEWEST_ROWS:
+    few = flat.shape[0]
+    if not torch.compiler.is_compiling() and few < _FEWEST_ROWS:
         flat = torch.nn.functional.pad(flat, (0, 0, 0, _FEWEST_ROWS - few))
     return (flat @ matrix)[:few].reshape(*rows.shape[:-1], matrix.shape[1])
 
