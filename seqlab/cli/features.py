@@ -4,7 +4,7 @@ examples: seqlab features a.wav b.flac --kind mfcc --preset htk -o features --pl
           seqlab features corpus/ -o features --jobs 4 --resume --format lhotse
 
 The output folder keeps the folders of the input, and gets an index.jsonl (id, path, frames,
-seconds) and a settings.json. What is interrupted, even by a power cut, goes on with --resume.
+seconds) and a settings.json. What is interrupted, even by kill -9, goes on with --resume.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqlab.cli.recognise import raise_failed
 from seqlab.cli.terminal import Progress, duration, print_json, print_table, say
 from seqlab.errors import RecipeError, SeqlabError
 
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
 KINDS = {"logmel": "LogMel", "mfcc": "MFCC", "spectrogram": "Spectrogram"}
 PRESETS = ("kaldi", "htk", "librosa", "torchaudio", "whisper")
 FORMATS = ("npy", "npz", "lhotse")
+MOST_ERRORS = 20  # told one by one
 MOST_ROWS = 40  # of the table; of more recordings only the sum is told
 
 
@@ -219,8 +219,25 @@ def run(args: argparse.Namespace) -> int:
     summarise(outcomes, folder, time.monotonic() - started)
     if left_out:
         say(f"note: {left_out} recordings without a frame are not in the lhotse manifests")
-    raise_failed([outcome.error for outcome in outcomes if outcome.error], len(items))
+    report_failed([outcome.error for outcome in outcomes if outcome.error], len(items), folder)
     return 0
+
+
+def report_failed(failed: Sequence[str], total: int, folder: Path) -> None:
+    """Report the first bad files, one line each, and where all of them are listed.
+
+    Raises:
+        SeqlabError: if there are any.
+    """
+    from seqlab.cli.main import report_error
+
+    if len(failed) == 1:
+        raise SeqlabError(failed[0])
+    for line in failed[:MOST_ERRORS]:
+        report_error(line)
+    if failed:
+        listed = folder / "failed.jsonl"
+        raise SeqlabError(f"{len(failed)} of {total} files could not be used; listed in {listed}")
 
 
 def make_extraction(args: argparse.Namespace, frontend: Frontend, since_ns: int) -> Extraction:

@@ -18,7 +18,7 @@ from seqlab.contracts import Frontend
 from seqlab.data.cuts import to_cut
 from seqlab.data.feature_inputs import FeatureInput
 from seqlab.data.feature_jobs import Extraction, Outcome
-from seqlab.data.feature_storage import atomic_file, json_line, write_index
+from seqlab.data.feature_storage import FAILED, INDEX, atomic_file, json_line, write_lines
 from seqlab.data.utterance import Utterance
 
 
@@ -27,14 +27,22 @@ def write_listings(
 ) -> int:
     """Write the index, and for lhotse its manifests, of the recordings that were usable.
 
+    The others, and what is wrong with them, stand in ``failed.jsonl``, if there are any.
+
     Returns:
         How many the lhotse manifests leave out; see ``write_lhotse``.
     """
     good = [pair for pair in zip(items, outcomes, strict=True) if not pair[1].error]
     folder = extraction.folder
     keys = [extraction.target(item).relative_to(folder).as_posix() for item, _ in good]
-    write_index(
-        folder,
+    bad = [pair for pair in zip(items, outcomes, strict=True) if pair[1].error]
+    if bad:
+        failures = ({"audio": item.path, "error": outcome.error} for item, outcome in bad)
+        write_lines(folder / FAILED, failures)
+    else:
+        (folder / FAILED).unlink(missing_ok=True)
+    write_lines(
+        folder / INDEX,
         (
             {
                 "id": item.id,

@@ -23,7 +23,7 @@ from seqlab import __version__
 from seqlab.contracts import Frontend
 from seqlab.errors import DataError
 
-SETTINGS, INDEX = "settings.json", "index.jsonl"
+SETTINGS, INDEX, FAILED = "settings.json", "index.jsonl", "failed.jsonl"
 FORMATS = {"npy": ".npy", "npz": ".npz", "lhotse": ".npy"}
 _FLOAT32 = np.dtype("<f4")
 
@@ -50,7 +50,7 @@ def partial_path(path: Path) -> Path:
 def describe_frontend(frontend: Frontend) -> dict[str, Any]:
     """Kind and settings of a front end as plain values, defaults included.
 
-    >>> from seqlab.frontend import LogMel
+    >>> from seqlab import LogMel
     >>> describe_frontend(LogMel(n_mels=40))["settings"]["n_mels"]
     40
     """
@@ -167,7 +167,7 @@ def open_folder(folder: Path, frontend: Frontend, storage: str, resume: bool) ->
         _check_same(path, json.loads(text))
         return path.stat().st_mtime_ns
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (INDEX, "cuts.jsonl.gz", "features.jsonl.gz"):
+    for name in (INDEX, FAILED, "cuts.jsonl.gz", "features.jsonl.gz"):
         (folder / name).unlink(missing_ok=True)
     with atomic_file(path) as file:
         file.write(text.encode())
@@ -200,9 +200,9 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in settings.items() if k != "settings"} | dict(settings["settings"])
 
 
-def write_index(folder: Path, lines: Iterable[dict[str, Any]]) -> None:
-    """Write ``index.jsonl``: for each recording id, path (in the folder), frames, seconds."""
-    with atomic_file(folder / INDEX) as file:
+def write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
+    """Write a file of one JSON object a line, such as the index."""
+    with atomic_file(path) as file:
         for line in lines:
             file.write(json_line(line))
 

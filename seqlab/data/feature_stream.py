@@ -179,6 +179,8 @@ def _limit(frontend: FramedFrontend, rows: Iterator[Tensor], spool: IO[bytes]) -
         width = block.shape[1]
         known = block[~block.isnan()]
         highest = torch.maximum(highest, known.max()) if len(known) else highest
+    if total == 0:
+        yield torch.zeros(0, frontend.output_dim)
     lowest = highest - options.dynamic_range
     margin = options.delta_order * options.delta_window  # rows that deltas read to either side
     for first in range(0, total, _LIMITED_ROWS):

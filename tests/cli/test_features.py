@@ -137,13 +137,17 @@ def test_one_bad_file_does_not_stop_the_others(call: Call, tmp_path: Path) -> No
     assert outcome.code == 2
     *_, first, second, last = outcome.lines
     assert "bad.wav: is not audio" in first and "none.wav: no such file" in second
-    assert last == "seqlab: error: 2 of 6 files could not be used; see above"
+    assert last.startswith("seqlab: error: 2 of 6 files could not be used; listed in ")
+    listed = (tmp_path / "out" / "failed.jsonl").read_text().splitlines()
+    bad = [json.loads(line) for line in listed]
+    assert [Path(line["audio"]).name for line in bad] == ["bad.wav", "none.wav"]
     assert len((tmp_path / "out" / "index.jsonl").read_text().splitlines()) == 4
     assert len(list((tmp_path / "out").rglob("*.npy"))) == 4
     soundfile.write(corpus / "s0" / "bad.wav", np.zeros(4800), 16000)
     outcome = call("features", corpus, "-o", tmp_path / "out", "--resume")
     assert outcome.code == 0
     assert "1 file (4 more were finished before)" in outcome.err
+    assert not (tmp_path / "out" / "failed.jsonl").exists()
 
 
 def test_strict_stops_at_the_first_bad_file(call: Call, tmp_path: Path) -> None:
@@ -314,3 +318,12 @@ def test_a_real_corpus(call: Call, corpora: Path, tmp_path: Path) -> None:
     for line in map(json.loads, lines[::100]):
         expected = seqlab.LogMel.from_preset("kaldi").extract(*seqlab.load_audio(line["audio"]))
         np.testing.assert_array_equal(np.load(tmp_path / line["path"]), expected.numpy())
+
+
+def test_hundreds_of_bad_files_are_not_told_one_by_one(call: Call, tmp_path: Path) -> None:
+    corpus = make_folder(tmp_path / "in", 30, 0.01, rate=8000)
+    outcome = call("features", corpus, "-o", tmp_path / "out")
+    assert outcome.code == 2
+    assert len(outcome.lines) == 21
+    assert "--resample" in outcome.lines[0] and "30 of 30" in outcome.lines[-1]
+    assert len((tmp_path / "out" / "failed.jsonl").read_text().splitlines()) == 30
