@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -17,7 +17,7 @@ from seqlab.frontend import presets, tables
 from seqlab.frontend.cepstrum import add_deltas
 from seqlab.frontend.framing import cut_frames, dither_noise, preemphasize
 from seqlab.frontend.options import FrameOptions
-from seqlab.frontend.rows import DifferentiableRows, compute_rows
+from seqlab.frontend.rows import DifferentiableRows, compute_ragged_rows, compute_rows
 from seqlab.frontend.spectrum import (
     compress,
     limit_range,
@@ -25,12 +25,13 @@ from seqlab.frontend.spectrum import (
     power_spectrum,
     row_product,
 )
-from seqlab.frontend.streaming import StreamingFrontend
+from seqlab.frontend.streaming import StreamingFrontend, Stretch
 from seqlab.frontend.validation import check_recording, check_sample_rate, check_waveform
 from seqlab.frontend.window import make_window
 from seqlab.lengths import check_lengths, is_traced, pad_stack, zero_padding
 
 _PCM = 32768  # int16 samples of this size are 1.0
+_FEW_FRAMES = 4000  # of all streams, beyond which each has a call of its own
 _ENERGIES = {
     "none": tables.NO_ENERGY,
     "raw": tables.RAW_ENERGY,
@@ -187,18 +188,27 @@ class FramedFrontend(StreamingFrontend):
         features, _ = self.forward(waveform.unsqueeze(0), lengths)
         return features[0]
 
-    def static_features(
-        self, samples: Tensor, offset: int, first: int, last: int, length: int
-    ) -> Tensor:
-        """Static features (B, last - first, static_dim) of a stream; see ``StreamingFrontend``."""
-        lengths = torch.full((len(samples),), length, device=samples.device)
+    def static_features(self, stretch: Stretch) -> Tensor:
+        """Static features (B, T, static_dim) of streams that run abreast."""
+        samples, offset = stretch.samples, stretch.offset
+        lengths = torch.full((len(samples),), stretch.length, device=samples.device)
         with torch.autocast(samples.device.type, enabled=False):
             if self._uses_kernel(samples) and not samples.requires_grad:
-                counts = torch.full((len(samples),), last)
-                return self.finish(compute_rows(self, samples, lengths, counts, first, offset))
+                counts = torch.full((len(samples),), stretch.last)
+                rows = compute_rows(self, samples, lengths, counts, stretch.first, offset)
+                return self.finish(rows)
             scaled = self.scaled(samples, offset)
-            frames = cut_frames(scaled, lengths, self.layout, first, last, offset)
+            frames = cut_frames(scaled, lengths, self.layout, stretch.first, stretch.last, offset)
             return self.finish(torch.stack([self._rows_in_blocks(stream) for stream in frames]))
+
+    def ragged_static_features(self, stretches: Sequence[Stretch]) -> list[Tensor]:
+        """Static features (T, static_dim) of single streams; on a CPU all in one go."""
+        plain = all(self._uses_kernel(s.samples) and not s.samples.requires_grad for s in stretches)
+        if not plain or sum(s.last - s.first for s in stretches) > _FEW_FRAMES:
+            return super().ragged_static_features(stretches)
+        with torch.autocast("cpu", enabled=False):
+            features = self.finish(compute_ragged_rows(self, stretches)[None])[0]
+        return list(torch.split(features, [each.last - each.first for each in stretches]))
 
     def with_deltas(self, features: Tensor, counts: Tensor) -> Tensor:
         """Features (B, T, output_dim) of static ones (B, T, static_dim) of ``counts`` frames."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -83,11 +84,12 @@ def _regress(features: Tensor, lengths: Tensor, weights: list[float]) -> Tensor:
     place = torch.arange(-reach, frames + reach, device=features.device).clamp(min=0)
     index = torch.minimum(place, (lengths - 1).clamp(min=0).unsqueeze(-1))
     extended = features.gather(1, index.unsqueeze(-1).expand(-1, -1, features.shape[2]))
-    total = torch.zeros_like(features)
-    for begin, weight in enumerate(weights):
-        if weight:
-            total = total + weight * extended[:, begin : begin + frames]
-    return total
+    parts = [
+        weight * extended[:, begin : begin + frames]
+        for begin, weight in enumerate(weights)
+        if weight
+    ]
+    return functools.reduce(torch.add, parts)
 
 
 def add_deltas(

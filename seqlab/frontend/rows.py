@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from seqlab.frontend.framing import FrameLayout, source_index
 from seqlab.frontend.kernel import spectral_rows
 from seqlab.frontend.kernel_gradient import add_sample_gradient
 from seqlab.frontend.options import FrameOptions
+from seqlab.frontend.streaming import Stretch
 from seqlab.frontend.tables import Tables
 
 _BLOCK_VALUES = 32768  # of the rows of a block: fits the cache, and one thread of torch handles it
@@ -160,6 +161,37 @@ def _compute_block(
     with torch.no_grad():
         _energies(frontend, _cut_piece(frontend, samples, length, block, offset), out)
         out.copy_(frontend.compressed(out))
+
+
+def compute_ragged_rows(frontend: RowSource, stretches: Sequence[Stretch]) -> Tensor:
+    """Rows (M, row_dim) of the frames of single streams, one stream after the other.
+
+    The samples of all streams go through the kernel as one recording, each from a multiple of
+    ``hop_length`` on, because a call for each would cost more than its few frames.
+    """
+    hop = frontend.layout.hop_length
+    starts, pieces, slots = [], [], 0
+    for stretch in stretches:
+        starts.append(slots)
+        if stretch.last > stretch.first:
+            block = Block(0, stretch.first, stretch.last)
+            piece = _cut_piece(frontend, stretch.samples[0], stretch.length, block, stretch.offset)
+            pieces.append((slots * hop, piece))
+            slots += -(-len(piece.samples) // hop)
+    if not pieces:
+        return torch.zeros(0, frontend.row_dim)
+    samples = np.zeros(slots * hop, np.float32)
+    for begin, piece in pieces:
+        samples[begin : begin + len(piece.samples)] = piece.samples
+    rows = torch.zeros(slots, frontend.row_dim)
+    with torch.no_grad():
+        _energies(frontend, _Piece(samples, pieces[0][1].factor, slice(0), None), rows)
+        places = [
+            start + frame
+            for start, stretch in zip(starts, stretches, strict=True)
+            for frame in range(stretch.last - stretch.first)
+        ]
+        return frontend.compressed(rows[places])
 
 
 class DifferentiableRows(torch.autograd.Function):
