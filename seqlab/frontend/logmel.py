@@ -64,6 +64,19 @@ class LogMel(FramedFrontend):
         delta_window: frames to each side of their regression.
         delta_method: "kaldi" or "htk"; they differ at the ends of an utterance.
 
+    Unusual input, for this and all other framed front ends:
+
+    - Silence gives the log of ``floor``. Bands below ``floor`` are lost; a larger ``scale`` keeps
+      them. With 32768, noise of 1e-6 of full scale is as exact as loud noise.
+    - A constant offset is taken out before anything is squared, even where ``remove_dc`` is off
+      and it is put back. One of 1000 times the signal costs Kaldi's lowest bands 1e-3.
+    - Values within 12 nats (52 dB) of the peak are exact to 1.5e-4, clipped or not. Further down,
+      beside a pure tone, the rounding of float32 shows: up to half a nat.
+    - NaN and infinity spoil the frames that read the sample, and those whose deltas read them.
+    - Under one frame, "snip" gives no frames; the other edges fill up what is missing.
+    - ``extract`` refuses another sample rate, and floating-point samples of int16 size.
+    - A band so narrow that no bin falls into it stays constant; the constructor warns of it.
+
     Raises:
         SeqlabError: a setting is out of range or does not fit another.
 

@@ -14,8 +14,21 @@ What each preset reproduces, for a waveform in [-1, 1]:
 - torchaudio: transforms.MelSpectrogram or Spectrogram followed by AmplitudeToDB, and
   transforms.MFCC, with default arguments. Its 128 bands are too many for 400 points, so some of
   them are empty, which warns here as it does there.
-- whisper: log_mel_spectrogram of OpenAI's Whisper. Its models expect 30 seconds, so pad the
-  waveform with zeros first if that is where the features go.
+- whisper: log_mel_spectrogram of OpenAI's Whisper; ``n_mels=128`` for large-v3. Its models expect
+  3000 frames, so pad the waveform with zeros to 480000 samples first if that is where the
+  features go; padding changes the frames that read it, and the clamp only if all is silent.
+
+Where they have options under other names:
+
+- Kaldi: ``snip_edges=false`` is ``edges="mirror"``, ``round_to_power_of_two=false`` is
+  ``n_fft=win_length``, ``htk_compat`` is ``energy_position`` or ``c0_position`` of "last", with
+  ``dct_norm="htk"`` for cepstra without energy, ``htk_mode`` is ``mel_triangles="htk"``,
+  ``use_power=false`` is ``power=1``, window "hanning" is "hann".
+- librosa, torchaudio: ``pad_mode`` of "constant", "reflect", "edge" or "replicate" is ``edges`` of
+  "zero", "reflect", "edge"; ``center=False`` is "snip". There the frames have n_fft samples, so
+  with a shorter ``win_length`` drop the first (n_fft - win_length) // 2 samples to have the same
+  frames. ``top_db`` is ``dynamic_range``, always of one utterance; ``ref=np.max`` is the
+  normalizer ``PeakReference``.
 """
 
 from __future__ import annotations

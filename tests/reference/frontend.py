@@ -1,8 +1,9 @@
-"""Exactness of each preset against the toolkit it is named after.
+"""Exactness of presets, options and pieces against the toolkits that they restate.
 
-``python -m tests.reference.frontend`` prints a table: the largest absolute difference from each
-peer, the peers' own difference, and how far each stands from the same features in double
-precision. ``tests/frontend/test_presets.py`` asserts it.
+``python -m tests.reference.frontend`` prints a table of every preset and of the options on top of
+them: the largest absolute difference from each peer, the peers' own difference, how far each stands
+from the same features in double precision, and the bounds. Where SEQLAB_DATA names the folder of
+corpora, real speech is among the signals. ``tests/frontend/test_exactness.py`` asserts all of it.
 """
 
 from __future__ import annotations
@@ -10,46 +11,26 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
+import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
-import librosa
 import numpy as np
 import torch
-from torchaudio.compliance import kaldi
 
 import seqlab
 from seqlab.frontend.base import FramedFrontend
+from seqlab.frontend.presets import settings
+from tests.reference.frontend_cases import CASES, Array, Case
+from tests.reference.frontend_options import OPTION_CASES
 from tests.reference.frontend_oracle import restate
-from tests.reference.frontend_peers import (
-    HTK,
-    HTK_MEL,
-    LIBROSA_MEL,
-    SLANEY,
-    TORCH_MEL,
-    compliance,
-    knf_fbank,
-    knf_mfcc,
-    librosa_db,
-    librosa_mfcc,
-    librosa_power,
-    torch_mel,
-    torch_mfcc,
-    torch_power,
-    transform_db,
-    whisper_librosa,
-    whisper_torch,
-)
+from tests.reference.frontend_pieces import PIECES
 
-Array = np.ndarray
-Peer = Callable[[Array], Array]
 REACH = 12.0  # nats below the loudest value that are compared; below that float32 is noise
-KINDS: dict[str, type[FramedFrontend]] = {
-    "Spectrogram": seqlab.Spectrogram,
-    "LogMel": seqlab.LogMel,
-    "MFCC": seqlab.MFCC,
-}
+RECORDINGS = "an4/audio"  # under SEQLAB_DATA; the longest few seconds of speech in there
 
 
 def signals(sample_rate: int, seconds: float = 2.0) -> dict[str, Array]:
@@ -67,130 +48,50 @@ def signals(sample_rate: int, seconds: float = 2.0) -> dict[str, Array]:
     return {name: wave.astype(np.float32) for name, wave in made.items()}
 
 
-@dataclass(frozen=True)
-class Case:
-    """A preset of a front end and the peers that offer the same."""
-
-    preset: str
-    kind: str
-    peers: dict[str, Peer]
-    overrides: dict[str, object]
-
-    def frontend(self) -> FramedFrontend:
-        return KINDS[self.kind].from_preset(self.preset, **self.overrides)
-
-
-CASES = [
-    Case(
-        "kaldi",
-        "LogMel",
-        {"knf": knf_fbank, "compliance": lambda x: compliance(kaldi.fbank, x, num_mel_bins=80)},
-        {},
-    ),
-    Case(
-        "kaldi",
-        "MFCC",
-        {"knf": knf_mfcc, "compliance": lambda x: compliance(kaldi.mfcc, x, use_energy=True)},
-        {},
-    ),
-    Case("kaldi", "Spectrogram", {"compliance": lambda x: compliance(kaldi.spectrogram, x)}, {}),
-    Case(
-        "htk",
-        "LogMel",
-        {
-            "knf": lambda x: knf_fbank(x, htk=True),
-            "compliance": lambda x: compliance(kaldi.fbank, x, use_power=False, **HTK),
-        },
-        {},
-    ),
-    Case(  # the peers take cepstra of the power spectrum only
-        "htk",
-        "MFCC",
-        {
-            "knf": lambda x: knf_mfcc(x, htk=True),
-            "compliance": lambda x: compliance(kaldi.mfcc, x, **HTK),
-        },
-        {"power": 2.0},
-    ),
-    Case(
-        "librosa",
-        "LogMel",
-        {
-            "librosa": lambda x: librosa_db(librosa.feature.melspectrogram(y=x, sr=22050), 80),
-            "transforms": lambda x: transform_db(torch_mel(x, 22050, **LIBROSA_MEL, **SLANEY), 80),
-        },
-        {},
-    ),
-    Case(
-        "librosa",
-        "MFCC",
-        {
-            "librosa": lambda x: librosa.feature.mfcc(y=x, sr=22050).T,
-            "transforms": lambda x: torch_mfcc(x, 20, 22050, **LIBROSA_MEL, **SLANEY),
-        },
-        {},
-    ),
-    Case(
-        "librosa",
-        "Spectrogram",
-        {
-            "librosa": lambda x: librosa_db(librosa_power(x, 2048, 512), 80),
-            "transforms": lambda x: transform_db(
-                torch_power(x, 2048, 512, pad_mode="constant"), 80
-            ),
-        },
-        {},
-    ),
-    Case(
-        "torchaudio",
-        "LogMel",
-        {
-            "transforms": lambda x: transform_db(torch_mel(x, 16000), None),
-            "librosa": lambda x: librosa_db(
-                librosa.feature.melspectrogram(y=x, **TORCH_MEL, **HTK_MEL), None
-            ),
-        },
-        {},
-    ),
-    Case(
-        "torchaudio",
-        "MFCC",
-        {
-            "transforms": lambda x: torch_mfcc(x, 40, 16000),
-            "librosa": lambda x: librosa_mfcc(x, 40, 16000, **TORCH_MEL, **HTK_MEL),
-        },
-        {},
-    ),
-    Case(
-        "torchaudio",
-        "Spectrogram",
-        {
-            "transforms": lambda x: transform_db(torch_power(x, 400, 200), None),
-            "librosa": lambda x: librosa_db(librosa_power(x, 400, 200, pad_mode="reflect"), None),
-        },
-        {},
-    ),
-    Case("whisper", "LogMel", {"formula": whisper_torch, "librosa": whisper_librosa}, {}),
-]
+def speech(sample_rate: int) -> dict[str, Array]:
+    """Real recordings (N,) float32 where SEQLAB_DATA names the folder of corpora, else none."""
+    root = os.environ.get("SEQLAB_DATA")
+    if not root:
+        return {}
+    files = sorted((Path(root) / RECORDINGS).rglob("*.flac"))[::200]
+    loaded = [seqlab.load_audio(file, sample_rate=sample_rate)[0] for file in files[:3]]
+    return {f"speech{i}": np.asarray(wave, np.float32) for i, wave in enumerate(loaded, 1)}
 
 
 @dataclass(frozen=True)
 class Row:
-    """Largest absolute differences of one case on one signal, in the units of the features."""
+    """Largest absolute differences of one case on one signal, in the units of the features.
+
+    ``bound`` is that of the difference from the first peer, and ``exact_bound`` that from double
+    precision.
+    """
 
     preset: str
     kind: str
+    option: str
     signal: str
     ours_to_peers: dict[str, float]
     between_peers: float | None
+    bound: float
     ours_to_exact: float
     peers_to_exact: dict[str, float]
+    exact_bound: float
+    ok: bool
+
+
+@dataclass(frozen=True)
+class PieceRow:
+    """Largest absolute difference of a matrix, window or normaliser from a peer's."""
+
+    name: str
+    peer: str
+    error: float
+    bound: float
+    ok: bool
 
 
 def settings_of(frontend: FramedFrontend, case: Case) -> dict[str, object]:
     """The preset's settings with every length a number."""
-    from seqlab.frontend.presets import settings
-
     lengths = {name: getattr(frontend, name) for name in ("win_length", "hop_length", "n_fft")}
     return {**settings(type(frontend), case.preset, case.overrides), **lengths}
 
@@ -207,53 +108,92 @@ def difference(first: Array, second: Array, exact: Array, case: Case) -> float:
     return float(gap[exact > exact.max() - reach].max())
 
 
-def measure(case: Case) -> Iterator[Row]:
-    """One row for each signal."""
+def measure(case: Case, waveforms: dict[str, Array] | None = None) -> Iterator[Row]:
+    """One row for each signal: those given, or the ones made on the spot."""
     frontend = case.frontend()
-    for name, waveform in signals(frontend.sample_rate).items():
+    given = signals(frontend.sample_rate) if waveforms is None else waveforms
+    for name, waveform in given.items():
         exact = restate(case.kind, waveform, settings_of(frontend, case))
         ours = frontend.extract(torch.from_numpy(waveform), frontend.sample_rate).numpy()
         peers = {peer: function(waveform) for peer, function in case.peers.items()}
-        pair = list(peers.values())
+        values = list(peers.values())
+        to_peers = {peer: difference(ours, value, exact, case) for peer, value in peers.items()}
+        to_exact = difference(ours, exact, exact, case)
+        peers_to_exact = {
+            peer: difference(value, exact, exact, case) for peer, value in peers.items()
+        }
+        allowed = case.bound
+        if values:  # no peer can be matched more closely than it matches what it means
+            allowed = max(allowed, 1.25 * next(iter(peers_to_exact.values())))
+        first = next(iter(to_peers.values()), 0.0)
         yield Row(
             case.preset,
             case.kind,
+            case.option,
             name,
-            {peer: difference(ours, value, exact, case) for peer, value in peers.items()},
-            difference(*pair, exact, case) if len(pair) == 2 else None,
-            difference(ours, exact, exact, case),
-            {peer: difference(value, exact, exact, case) for peer, value in peers.items()},
+            to_peers,
+            difference(values[-2], values[-1], exact, case) if len(values) > 1 else None,
+            allowed,
+            to_exact,
+            peers_to_exact,
+            case.exact,
+            first <= allowed and to_exact <= case.exact,
         )
 
 
-def measure_all() -> list[Row]:
-    """Every case on every signal."""
+def measure_piece(index: int) -> PieceRow:
+    """One of the pieces."""
+    piece = PIECES[index]
+    error = piece.error()
+    return PieceRow(piece.name, piece.peer, error, piece.bound, error <= piece.bound)
+
+
+def measure_all() -> tuple[list[Row], list[PieceRow]]:
+    """Every case on every signal, real speech included where there is some; and all pieces."""
+    rows = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of empty bands, which ours and the peers all give
-        return [row for case in CASES for row in measure(case)]
+        for case in [*CASES, *OPTION_CASES]:
+            rate = case.frontend().sample_rate
+            rows += measure(case, {**signals(rate), **speech(rate)})
+    return rows, [measure_piece(index) for index in range(len(PIECES))]
 
 
 def _figures(values: dict[str, float]) -> str:
     return "  ".join(f"{name} {value:.1e}" for name, value in values.items())
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="one JSON array instead of a table")
-    as_json = parser.parse_args().json
-    rows = measure_all()
-    if as_json:
-        print(json.dumps([asdict(row) for row in rows]))
-        return
-    print(f"{'preset':11}{'kind':12}{'signal':8}{'ours to peers':36}{'peers':10}", end="")
-    print(f"{'ours to float64':17}peers to float64")
+def _print(rows: list[Row], pieces: list[PieceRow]) -> None:
+    print(f"{'preset':11}{'kind':12}{'option':40}{'signal':8}{'ours to peers':56}", end="")
+    print(f"{'peers':9}{'bound':9}{'ours to float64':17}{'bound':9}{'peers to float64':56}")
     for row in rows:
         between = "-" if row.between_peers is None else f"{row.between_peers:.1e}"
         print(
-            f"{row.preset:11}{row.kind:12}{row.signal:8}{_figures(row.ours_to_peers):36}"
-            f"{between:10}{row.ours_to_exact:<17.1e}{_figures(row.peers_to_exact)}"
+            f"{row.preset:11}{row.kind:12}{row.option:40.39}{row.signal:8}"
+            f"{_figures(row.ours_to_peers):56}{between:9}{row.bound:<9.1e}"
+            f"{row.ours_to_exact:<17.1e}{row.exact_bound:<9.1e}"
+            f"{_figures(row.peers_to_exact):56}{'ok' if row.ok else 'NOT'}"
         )
+    print(f"\n{'piece':64}{'peer':12}{'largest difference':20}{'bound':9}")
+    for piece in pieces:
+        print(
+            f"{piece.name:64}{piece.peer:12}{piece.error:<20.1e}{piece.bound:<9.1e}"
+            f"{'ok' if piece.ok else 'NOT'}"
+        )
+
+
+def main() -> None:
+    """Print the table; exit with 1 where a bound is broken."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of tables")
+    as_json = parser.parse_args().json
+    rows, pieces = measure_all()
+    if as_json:
+        found = {"features": rows, "pieces": pieces}
+        print(json.dumps({name: [asdict(row) for row in part] for name, part in found.items()}))
+    else:
+        _print(rows, pieces)
+    sys.exit(0 if all(row.ok for row in [*rows, *pieces]) else 1)
 
 
 if __name__ == "__main__":

@@ -19,10 +19,16 @@ DEFAULTS: dict[str, Any] = {
     "energy_floor": 0.0,
     "energy_position": "first",
     "dynamic_range": None,
+    "blackman_coeff": 0.42,
+    "vtln_warp": 1.0,
+    "vtln_low": 100.0,
+    "vtln_high": -500.0,
+    "delta_order": 0,
+    "delta_window": 2,
 }
 
 
-def taper(name: str, size: int, periodic: bool) -> Array:
+def taper(name: str, size: int, periodic: bool, blackman: float = 0.42) -> Array:
     """A window, sample by sample."""
     circle = size if periodic else size - 1
     values = []
@@ -33,7 +39,8 @@ def taper(name: str, size: int, periodic: bool) -> Array:
                 "hann": (1 - c1) / 2,
                 "povey": max((1 - c1) / 2, 0.0) ** 0.85,
                 "hamming": 0.54 - 0.46 * c1,
-                "blackman": 0.42 - 0.5 * c1 + 0.08 * c2,
+                "blackman": blackman - 0.5 * c1 + (0.5 - blackman) * c2,
+                "sine": math.sin(math.pi * i / circle),
                 "rectangular": 1.0,
             }[name]
         )
@@ -42,7 +49,8 @@ def taper(name: str, size: int, periodic: bool) -> Array:
 
 def extend(samples: Array, before: int, after: int, edges: str) -> Array:
     """The recording with what its frames read beyond the ends."""
-    mode = {"zero": "constant", "reflect": "reflect", "mirror": "symmetric"}[edges]
+    modes = {"zero": "constant", "mirror": "symmetric"}
+    mode = modes.get(edges, edges)
     return np.pad(samples, (max(before, 0), max(after, 0)), mode=mode)
 
 
@@ -76,12 +84,24 @@ def hz_of(mel: float, scale: str) -> float:
     return 200 * mel / 3 if mel < 15 else 1000 * 6.4 ** ((mel - 15) / 27)
 
 
+def warped(hz: float, top: float, s: dict[str, Any]) -> float:
+    """Kaldi's warp of a frequency: three straight lines through fixed ends of the band."""
+    factor, bottom, high = s["vtln_warp"], s["f_min"], s["vtln_high"]
+    high = high if high >= 0 else s["sample_rate"] / 2 + high
+    knots = [bottom, s["vtln_low"] * max(1, factor), high * min(1, factor), top]
+    values = [bottom, knots[1] / factor, knots[2] / factor, top]
+    return float(np.interp(hz, knots, values))
+
+
 def bands(s: dict[str, Any]) -> Array:
     """Mel weights (n_fft // 2 + 1, n_mels), one weight at a time."""
     scale, rate, n_fft, n_mels = s["mel_scale"], s["sample_rate"], s["n_fft"], s["n_mels"]
-    top = rate / 2 if s["f_max"] is None else s["f_max"]
+    top = s["f_max"] or 0.0
+    top = top if top > 0 else rate / 2 + top
     low, high = mel_of(s["f_min"], scale), mel_of(top, scale)
     corner = [low + (high - low) * i / (n_mels + 1) for i in range(n_mels + 2)]
+    if s["vtln_warp"] != 1:
+        corner = [mel_of(warped(hz_of(m, scale), top, s), scale) for m in corner]
     in_hz = s["mel_triangles"] == "hz"
     axis = [hz_of(m, scale) for m in corner] if in_hz else corner
     weights = np.zeros((n_fft // 2 + 1, n_mels))
@@ -94,6 +114,8 @@ def bands(s: dict[str, Any]) -> Array:
                 weights[k, b] = (right - at) / (right - centre) if side is None else side
         if s["mel_norm"] == "slaney":
             weights[:, b] *= 2 / (hz_of(corner[b + 2], scale) - hz_of(corner[b], scale))
+        elif s["mel_norm"] is not None and weights[:, b].any():
+            weights[:, b] /= np.linalg.norm(weights[:, b], s["mel_norm"])
     if s["mel_triangles"] == "htk" and s["f_min"] > 0:
         weights[np.flatnonzero(weights[:, 0])[:1], 0] = 0
     return weights
@@ -119,6 +141,22 @@ def squeeze(values: Array, s: dict[str, Any]) -> Array:
 
 
 def restate(kind: str, waveform: Array, settings: dict[str, Any]) -> Array:
+    """Features (T, F) of class ``kind``, deltas by HTK's rule appended; see ``static``."""
+    features = [static(kind, waveform, settings)]
+    reach = range(1, settings.get("delta_window", 2) + 1)
+    for _ in range(settings.get("delta_order", 0)):
+        padded = np.pad(features[-1], ((len(reach), len(reach)), (0, 0)), mode="edge")
+        total = len(features[-1])
+        middle = len(reach)
+        slope = sum(
+            j * (padded[middle + j : middle + j + total] - padded[middle - j : middle - j + total])
+            for j in reach
+        )
+        features.append(slope / (2 * sum(j * j for j in reach)))
+    return np.concatenate(features, 1)
+
+
+def static(kind: str, waveform: Array, settings: dict[str, Any]) -> Array:
     """Features (T, F) of class ``kind``, "Spectrogram", "LogMel" or "MFCC", in double precision.
 
     The lengths ``win_length``, ``hop_length`` and ``n_fft`` must be numbers.
@@ -131,7 +169,7 @@ def restate(kind: str, waveform: Array, settings: dict[str, Any]) -> Array:
     if s["preemphasis"]:
         before = np.concatenate([frames[:, :1], frames[:, :-1]], 1)
         frames = frames - s["preemphasis"] * before
-    frames = frames * taper(s["window"], s["win_length"], s["periodic"])
+    frames = frames * taper(s["window"], s["win_length"], s["periodic"], s["blackman_coeff"])
     spectrum = np.abs(np.fft.rfft(frames, s["n_fft"])) ** s["power"]
     least = max(float(np.finfo(np.float32).eps), s["energy_floor"])
     source = raw if s["energy"] == "raw" else frames
