@@ -84,6 +84,7 @@ class LogMel(FramedFrontend):
     once a sample, not once a frame as in Kaldi, so that overlapping frames agree.
 
     Example:
+        >>> import torch
         >>> LogMel(n_mels=40).extract(torch.zeros(16000), 16000).shape
         torch.Size([98, 40])
     """
@@ -110,7 +111,7 @@ class LogMel(FramedFrontend):
         f_min: float = 20.0,
         f_max: float | None = None,
         mel_scale: str = "htk",
-        mel_norm: str | float | None = None,
+        mel_norm: float | str | None = None,
         mel_triangles: str = "mel",
         vtln_warp: float = 1.0,
         vtln_low: float = 100.0,

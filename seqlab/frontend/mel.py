@@ -127,7 +127,7 @@ def _check_bands(n_fft: int, n_mels: int) -> None:
         )
 
 
-def _check_norm(norm: str | float | None) -> None:
+def _check_norm(norm: float | str | None) -> None:
     if isinstance(norm, int | float) and not isinstance(norm, bool):
         if not norm > 0:
             raise SeqlabError(
@@ -154,7 +154,7 @@ def mel_matrix(
     f_min: float = 0.0,
     f_max: float | None = None,
     scale: str = "htk",
-    norm: str | float | None = None,
+    norm: float | str | None = None,
     triangles: str = "mel",
     warp: Warp | None = None,
 ) -> Tensor:

@@ -80,7 +80,7 @@ class PLP(LogMel):
         f_min: float = 20.0,
         f_max: float | None = None,
         mel_scale: str = "htk",
-        mel_norm: str | float | None = None,
+        mel_norm: float | str | None = None,
         mel_triangles: str = "mel",
         vtln_warp: float = 1.0,
         vtln_low: float = 100.0,

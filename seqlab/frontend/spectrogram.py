@@ -47,6 +47,7 @@ class Spectrogram(FramedFrontend):
         SeqlabError: a setting is out of range or does not fit another.
 
     Example:
+        >>> import torch
         >>> Spectrogram(sample_rate=8000).extract(torch.zeros(8000), 8000).shape
         torch.Size([98, 129])
     """

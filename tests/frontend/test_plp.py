@@ -25,6 +25,7 @@ OVERRIDES: list[dict[str, Any]] = [
     {"n_plp": 1, "energy": "none"},
     {"lifter": 0.0, "cepstral_scale": 10.0, "c0_position": "last"},
     {"mel_scale": "slaney", "f_min": 100.0, "f_max": 7000.0, "preemphasis": 0.0},
+    {"vtln_warp": 1.15, "f_max": -200.0},
     {"remove_dc": False, "window": "hann", "edges": "mirror", "power": 1.0},
 ]
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import solve_toeplitz
 
-from tests.reference.frontend_oracle import DEFAULTS, bands, frames_of, hz_of, mel_of, taper
+from tests.reference.frontend_oracle import DEFAULTS, bands, frames_of, hz_of, mel_of, taper, warped
 
 Array = np.ndarray
 POINTS = 1 << 13  # of the spectrum whose log gives the cepstrum
@@ -33,12 +33,14 @@ def hearing(hz: float) -> float:
 
 def centres(s: dict[str, Any]) -> list[float]:
     """Peaks of the mel bands in Hz."""
-    top = s["sample_rate"] / 2 if s["f_max"] is None else s["f_max"]
+    top = s["f_max"] or 0.0
+    top = top if top > 0 else s["sample_rate"] / 2 + top
     low, high = (mel_of(f, s["mel_scale"]) for f in (s["f_min"], top))
     n_mels = s["n_mels"]
-    return [
+    peaks = [
         hz_of(low + (high - low) * (m + 1) / (n_mels + 1), s["mel_scale"]) for m in range(n_mels)
     ]
+    return peaks if s["vtln_warp"] == 1 else [warped(hz, top, s) for hz in peaks]
 
 
 def model(autocorrelation: Array, order: int, count: int) -> Array:
