@@ -164,15 +164,15 @@ def _figures(values: dict[str, float]) -> str:
 
 
 def _print(rows: list[Row], pieces: list[PieceRow]) -> None:
-    print(f"{'preset':11}{'kind':12}{'option':40}{'signal':8}{'ours to peers':56}", end="")
-    print(f"{'peers':9}{'bound':9}{'ours to float64':17}{'bound':9}{'peers to float64':56}")
+    print(f"{'preset':11}{'kind':12}{'option':40}{'signal':8}{'ours to peers':64}", end="")
+    print(f"{'peers':9}{'bound':9}{'ours to float64':17}{'bound':9}{'peers to float64':64}")
     for row in rows:
         between = "-" if row.between_peers is None else f"{row.between_peers:.1e}"
         print(
             f"{row.preset:11}{row.kind:12}{row.option:40.39}{row.signal:8}"
-            f"{_figures(row.ours_to_peers):56}{between:9}{row.bound:<9.1e}"
+            f"{_figures(row.ours_to_peers):64}{between:9}{row.bound:<9.1e}"
             f"{row.ours_to_exact:<17.1e}{row.exact_bound:<9.1e}"
-            f"{_figures(row.peers_to_exact):56}{'ok' if row.ok else 'NOT'}"
+            f"{_figures(row.peers_to_exact):64}{'ok' if row.ok else 'NOT'}"
         )
     print(f"\n{'piece':64}{'peer':12}{'largest difference':20}{'bound':9}")
     for piece in pieces:
