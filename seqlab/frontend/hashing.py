@@ -34,7 +34,8 @@ def uniform(keys: Tensor, counters: Tensor) -> Tensor:
     generators"), used as a counter-based hash.
     """
     stream = _scramble(_scramble(keys * _GOLDEN) + 1)
-    bits = _scramble(((counters + 1) * _GOLDEN) ^ stream)
+    # XOR with nothing: torch.compile would fold the product into the counting and overflow.
+    bits = _scramble((((counters + 1) ^ 0) * _GOLDEN) ^ stream)
     return (_shift_right(bits, 11).double() + 0.5) * 2.0**-53
 
 

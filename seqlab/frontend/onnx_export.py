@@ -173,11 +173,14 @@ def _check_equal(
     waveform = (noise.clamp(-1, 1) * full).to(waveform_type)
     counts = torch.tensor([samples, samples // 2 if lengths else samples])
     with torch.no_grad():
-        expected, _ = copy.deepcopy(frontend).cpu()(waveform, counts)
+        expected, _ = copy.deepcopy(frontend).cpu().float()(waveform, counts)
     found = _run(content, waveform.numpy(), counts.numpy() if lengths else None)
-    same = found.shape == tuple(expected.shape)
-    error = float(np.abs(found - expected.numpy()).max(initial=0)) if same else np.inf
-    allowed = 0.05 + 1e-3 * float(expected.abs().max()) if expected.numel() else 0.0
+    error = np.inf
+    if found.shape == tuple(expected.shape):
+        # Single bins may hold nothing but rounding errors; no frame and no feature does.
+        difference = np.abs(found - expected.numpy())
+        error = max(np.median(difference, axis).max() for axis in ((0, 1), 2))
+    allowed = 1e-3 * (1 + float(expected.abs().max()))
     if not error <= allowed:
         raise SeqlabError(
             f"the ONNX model differs from {type(frontend).__name__} by {error:.3g}, must be below "
@@ -194,6 +197,9 @@ def _run(content: bytes, waveform: NDArray[Any], lengths: NDArray[Any] | None) -
 
 
 def _write(content: bytes, path: Path) -> None:
+    """Put a file in its place once it is complete."""
+    if not path.parent.is_dir():
+        raise SeqlabError(f"{path} cannot be written, no such folder; make {path.parent} first")
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -34,7 +34,7 @@ class Graph:
     """Nodes and constants of a graph; calling it adds a node and returns the name of its result.
 
     Inputs are names of earlier results, or constants: an int or a list of them becomes int64, a
-    float becomes float32, arrays and tensors keep their type.
+    float, also in arrays and tensors, becomes float32.
     """
 
     def __init__(self, opset: int) -> None:
@@ -72,6 +72,8 @@ class Graph:
             value = value.detach().cpu().numpy()
         if not isinstance(value, np.ndarray):
             value = np.array(value, np.float32 if isinstance(value, float) else np.int64)
+        if value.dtype == np.float64:
+            value = value.astype(np.float32)
         key = (value.dtype.str, value.shape, value.tobytes())
         if key not in self._known:
             self._known[key] = f"constant_{len(self._known)}"

@@ -71,8 +71,11 @@ def _beyond_edges(graph: Graph, layout: FrameLayout, waveform: str, lengths: str
 def analyse(graph: Graph, frontend: FramedFrontend, frames: str, fft: bool) -> str:
     """Rows (B, T, row_dim) of frames (B, T, win_length); ``FramedFrontend.analyse``."""
     options = frontend.options
-    mean = graph("ReduceMean", frames, [-1])
-    centred = graph("Sub", frames, mean)
+    # Counted from its first sample, a constant frame has no rounding errors at all.
+    first = graph.part(frames, 0, 1)
+    deviation = graph("Sub", frames, first)
+    mean = graph("ReduceMean", deviation, [-1])
+    centred = graph("Sub", deviation, mean)
     tapered = centred
     if options.preemphasis:
         head, rest = graph.part(centred, 0, 1), graph.part(centred, 0, -1)
@@ -80,7 +83,9 @@ def analyse(graph: Graph, frontend: FramedFrontend, frames: str, fft: bool) -> s
         tapered = graph("Sub", centred, graph("Mul", previous, float(options.preemphasis)))
     tapered = graph("Mul", tapered, frontend.window)
     # The mean is transformed apart: a large one would drown the rest in rounding errors.
-    offset = None if options.remove_dc else graph("Mul", mean, 1 - float(options.preemphasis))
+    offset = None
+    if not options.remove_dc:
+        offset = graph("Mul", graph("Add", first, mean), 1 - float(options.preemphasis))
     source = _energy_source(graph, frontend, frames, centred, tapered, offset)
     used = _used_bins(frontend)
     spectrum = (_fft_power if fft else _product_power)(graph, frontend, tapered, offset, used)

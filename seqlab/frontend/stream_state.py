@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import torch
 from torch import Tensor
@@ -79,12 +79,12 @@ class StreamState:
             _check_tensor(name, content[name], dimensions)
         for name in ("offset", "frames", "emitted"):
             if type(content[name]) is not int or content[name] < 0:
-                _refuse(name, content[name], "a whole number of at least 0")
+                _refuse(name, shown(content[name]), "a whole number of at least 0")
         if not isinstance(content["source"], str):
-            _refuse("source", content["source"], "a string")
+            _refuse("source", shown(content["source"]), "a string")
         if len(content["samples"]) != len(content["history"]):
-            streams = len(content["history"])
-            _refuse("samples", content["samples"].shape, f"of {streams} streams, as history")
+            streams = len(content["samples"]), len(content["history"])
+            _refuse("samples", f"of {streams[0]} streams", f"of {streams[1]}, as history")
         moved = {name: content[name].to(device) for name in _TENSORS}
         return cls(**{**content, **moved})
 
@@ -124,13 +124,13 @@ def join_states(states: Sequence[StreamState]) -> StreamState:
 def _check_tensor(name: str, value: object, dimensions: int) -> None:
     rule = f"a floating-point tensor of {dimensions} dimensions"
     if not isinstance(value, Tensor):
-        _refuse(name, type(value).__name__, rule)
-    elif not value.is_floating_point() or value.dim() != dimensions or value.shape[0] == 0:
+        _refuse(name, shown(value), rule)
+    if not value.is_floating_point() or value.dim() != dimensions or value.shape[0] == 0:
         _refuse(name, f"{value.dtype} of shape {tuple(value.shape)}", rule)
 
 
-def _refuse(name: str, value: object, rule: str) -> None:
+def _refuse(name: str, value: str, rule: str) -> NoReturn:
     raise SeqlabError(
-        f"{name} of the state of a stream is {shown(value)}, must be {rule}; pass what "
+        f"{name} of the state of a stream is {value}, must be {rule}; pass what "
         "StreamState.to_dict returned"
     )

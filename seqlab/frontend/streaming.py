@@ -149,8 +149,8 @@ class StreamingFrontend(Frontend):
                 f"{len(waveform)} waveforms, {len(lengths)} lengths and {len(states)} states, must "
                 "be equally many; pass one of each for every stream"
             )
-        kept = torch.split(self._as_kept(waveform), 1)
-        pieces = [piece[:, :n] for piece, n in zip(kept, lengths.tolist(), strict=True)]
+        kept = self._as_kept(waveform)
+        pieces = [kept[i : i + 1, :count] for i, count in enumerate(lengths.tolist())]
         for state in states:
             self._check_state(state, single=True)
         stretches = [self._stretch(*pair) for pair in zip(states, pieces, strict=True)]
