@@ -19,7 +19,7 @@ from seqlab.errors import SeqlabError
 from seqlab.frontend.base import FramedFrontend
 from seqlab.frontend.onnx_cepstra import add_deltas, finish, limit_range
 from seqlab.frontend.onnx_graph import Graph, require
-from seqlab.frontend.onnx_rows import analyse, count_frames, cut_frames
+from seqlab.frontend.onnx_rows import KNOWN_EDGES, analyse, count_frames, cut_frames
 
 OPSETS = range(18, 22)
 WAVEFORM_TYPES = {
@@ -125,6 +125,7 @@ def _check_frontend(frontend: Frontend) -> FramedFrontend:
             f"dither={frontend.options.dither} of {name} cannot be exported to ONNX, for the noise "
             "differs from sample to sample; set dither=0, as is common outside training"
         )
+    check_choice("edges", frontend.options.edges, KNOWN_EDGES)
     return frontend
 
 

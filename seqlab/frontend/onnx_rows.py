@@ -12,6 +12,8 @@ from seqlab.frontend.framing import FrameLayout
 from seqlab.frontend.onnx_graph import Graph
 from seqlab.frontend.spectrum import EPSILON
 
+KNOWN_EDGES = ("snip", "mirror", "zero", "reflect", "edge")
+
 
 def count_frames(graph: Graph, layout: FrameLayout, lengths: str) -> str:
     """Frames (B,) of recordings of ``lengths`` samples (B,); ``FrameLayout.count``."""
