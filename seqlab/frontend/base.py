@@ -1,45 +1,30 @@
-"""What every framed front end shares: batches, blocks of frames, one recording."""
+"""What every framed front end shares: batches, streams, one recording."""
 
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
-from seqlab.compiled import can_compile
 from seqlab.errors import SeqlabError
-from seqlab.frontend import presets, tables
+from seqlab.frontend import presets
 from seqlab.frontend.cepstrum import add_deltas
-from seqlab.frontend.framing import cut_frames, dither_noise, preemphasize
-from seqlab.frontend.options import FrameOptions
+from seqlab.frontend.framing import cut_frames
 from seqlab.frontend.rows import DifferentiableRows, compute_ragged_rows, compute_rows
-from seqlab.frontend.spectrum import (
-    compress,
-    limit_range,
-    log_energy,
-    power_spectrum,
-    row_product,
-)
-from seqlab.frontend.streaming import StreamingFrontend, Stretch
+from seqlab.frontend.spectral import SpectralFrontend
+from seqlab.frontend.spectrum import limit_range
+from seqlab.frontend.streaming import Stretch
 from seqlab.frontend.validation import check_recording, check_sample_rate, check_waveform
-from seqlab.frontend.window import make_window
 from seqlab.lengths import check_lengths, is_traced, pad_stack, zero_padding
 
-_PCM = 32768  # int16 samples of this size are 1.0
 _FEW_FRAMES = 4000  # of all streams, beyond which each has a call of its own
-_ENERGIES = {
-    "none": tables.NO_ENERGY,
-    "raw": tables.RAW_ENERGY,
-    "windowed": tables.WINDOWED_ENERGY,
-}
 
 
-class FramedFrontend(StreamingFrontend):
+class FramedFrontend(SpectralFrontend):
     """A front end that maps each frame of samples on its own to a row of features.
 
     A subclass says how wide a row is, with which weights the spectrum is summed into bands, and
@@ -48,73 +33,6 @@ class FramedFrontend(StreamingFrontend):
     memory than its features; elsewhere, and where torch traces the model, torch computes the batch
     as a whole. The two agree within float32 rounding.
     """
-
-    window: Tensor
-    window_transform: Tensor
-    mel: Tensor | None
-    block_frames: int = 512  # where the kernel cannot serve a CPU; 0: torch, in one block
-
-    def __init__(
-        self,
-        options: FrameOptions,
-        weights: Tensor | None,
-        *,
-        row_dim: int,
-        static_dim: int,
-        energy_column: int | None,
-    ) -> None:
-        """Take the shared settings and the shape of a row.
-
-        Args:
-            options: settings that all framed front ends share.
-            weights: what sums the spectrum into bands (n_fft // 2 + 1, n_bands); None keeps it.
-            row_dim: columns of a row: the bands, or bins, and the energy where it adds a column.
-            static_dim: columns after ``finish``.
-            energy_column: 0 or the last column; None where there is no energy.
-        """
-        super().__init__()
-        self.options = options
-        self.layout = options.layout()
-        self.sample_rate = options.sample_rate
-        self.win_length = self.layout.win_length
-        self.hop_length = self.layout.hop_length
-        self.n_fft = self.layout.n_fft
-        self.row_dim = row_dim
-        self.static_dim = static_dim
-        self.output_dim = static_dim * (options.delta_order + 1)
-        self.energy_column = energy_column
-        # A spectrum of as many bins as a row has columns gives up bin 0 for the energy.
-        bands = self.n_fft // 2 + 1 if weights is None else weights.shape[1]
-        self.band_column = row_dim - bands if energy_column == 0 else 0
-        window = make_window(
-            options.window,
-            self.win_length,
-            periodic=options.periodic,
-            blackman_coeff=options.blackman_coeff,
-        )
-        self.register_buffer("window", window.float(), persistent=False)
-        transform = torch.view_as_real(torch.fft.rfft(window, n=self.n_fft)).float()
-        self.register_buffer("window_transform", transform, persistent=False)
-        mel = None if weights is None else weights.float()
-        self.register_buffer("mel", mel, persistent=False)
-        self.tables = self._make_tables(window, mel)
-
-    def _make_tables(self, window: Tensor, mel: Tensor | None) -> tables.Tables | None:
-        """Constants of the compiled kernel; None where it has no way to compute these settings."""
-        options = self.options
-        known = options.power in (1, 2) and tables.can_transform(self.n_fft)
-        if not (known and can_compile()):
-            return None
-        return tables.make_tables(
-            window.numpy(),
-            self.hop_length,
-            self.n_fft,
-            None if mel is None else mel.numpy(),
-            preemphasis=options.preemphasis,
-            remove_dc=options.remove_dc,
-            magnitude=options.power == 1,
-            energy=_ENERGIES[options.energy],
-        )
 
     @classmethod
     def from_preset(cls, name: str, **overrides: Any) -> Self:
@@ -247,108 +165,9 @@ class FramedFrontend(StreamingFrontend):
         blocks = [self._rows_in_blocks(item[:count]) for item, count in each]
         return pad_stack(blocks)[0] if blocks else frames.new_zeros(0, total, self.row_dim)
 
-    def torch_rows(self, waveform: Tensor, lengths: Tensor, counts: Tensor) -> Tensor:
-        """Rows (B, T, row_dim) of a batch, by torch and in one block."""
-        if self.options.edges == "snip":
-            waveform = zero_padding(waveform, lengths)  # so that NaN there spoils no gradient
-        samples = self.scaled(waveform, 0)
-        if not is_traced(waveform):
-            total = int(counts.max()) if len(counts) else 0
-            frames = cut_frames(samples, lengths, self.layout, 0, total)
-        elif self.options.edges == "snip" and samples.shape[1] >= self.win_length:
-            frames = samples.unfold(1, self.win_length, self.hop_length)
-        else:  # a shape may not depend on values
-            total = self.layout.count(samples.shape[1])
-            frames = cut_frames(samples, lengths, self.layout, 0, total)
-        if frames.shape[0] * frames.shape[1] == 0:
-            return frames.new_zeros(*frames.shape[:2], self.row_dim)
-        return self.analyse(frames.flatten(0, 1)).reshape(*frames.shape[:2], self.row_dim)
-
-    def _rows_in_blocks(self, frames: Tensor) -> Tensor:
-        """Rows (T, row_dim) of frames (T, win_length), block by block."""
-        if len(frames) == 0:
-            return frames.new_zeros(0, self.row_dim)
-        size = self.block_frames or len(frames)
-        return torch.cat([self.analyse(frames[i : i + size]) for i in range(0, len(frames), size)])
-
-    def analyse(self, frames: Tensor) -> Tensor:
-        """Rows (M, row_dim) of frames (M, win_length), each on its own, by torch."""
-        spectrum, energy = self._spectrum(frames)
-        bands = spectrum if self.mel is None else row_product(spectrum, self.mel)
-        if energy is not None:
-            bands = bands[..., bands.shape[-1] + 1 - self.row_dim :]
-            bands = torch.cat([energy, bands] if self.energy_column == 0 else [bands, energy], -1)
-        return self.compressed(bands)
-
-    def compressed(self, rows: Tensor) -> Tensor:
-        """Rows (M, row_dim) of energies on the scale of the features."""
-        if self.energy_column is None:
-            return self.compress(rows)
-        first = self.energy_column == 0
-        energy = log_energy(rows[:, :1] if first else rows[:, -1:], self.options.energy_floor)
-        bands = self.compress(rows[:, 1:] if first else rows[:, :-1])
-        return torch.cat([energy, bands] if first else [bands, energy], -1)
-
-    def compress(self, values: Tensor) -> Tensor:
-        """Energies on the scale asked for by ``compression``."""
-        return compress(values, self.options.compression, self.options.floor, self.options.power)
-
-    def _spectrum(self, frames: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Spectrum (M, n_fft // 2 + 1) and, where asked for, energy (M, 1) of frames."""
-        options = self.options
-        mean = frames.mean(-1, keepdim=True)
-        centred = frames - mean
-        energy = None
-        if options.energy == "raw":
-            source = centred if options.remove_dc else frames
-            energy = source.square().sum(-1, keepdim=True)
-        tapered = centred
-        if options.preemphasis:
-            tapered = preemphasize(centred, options.preemphasis)
-        tapered = tapered * self.window
-        transform = torch.fft.rfft(tapered, n=self.n_fft)
-        if not options.remove_dc:
-            # The mean is transformed apart: a large one would drown the rest in rounding errors.
-            mean = mean * (1 - options.preemphasis)
-            transform = transform + mean * torch.view_as_complex(self.window_transform)
-            tapered = tapered + mean * self.window
-        if options.energy == "windowed":
-            energy = tapered.square().sum(-1, keepdim=True)
-        return power_spectrum(transform, options.power), energy
-
-    def scaled(self, samples: Tensor, offset: int) -> Tensor:
-        """Samples (B, n), from number ``offset`` on, as frames read them: scaled and dithered."""
-        factor = self.options.scale / (1 if samples.is_floating_point() else _PCM)
-        samples = samples.to(self.window.dtype)
-        if factor != 1:
-            samples = samples * factor
-        return samples + self._dither(samples, offset) if self.options.dither else samples
-
-    def prepare_samples(self, samples: Tensor, offset: int) -> tuple[Tensor, np.float32]:
-        """Samples (B, n) for the kernel, and the factor that is still to be applied to them."""
-        if samples.dtype == torch.float32 and not self.options.dither:
-            return samples, np.float32(self.options.scale)
-        return self.scaled(samples, offset), np.float32(1)
-
-    def _dither(self, samples: Tensor, offset: int) -> Tensor:
-        options = self.options
-        noise = dither_noise(offset, samples.shape[1], options.dither_seed, samples.device)
-        return options.dither * noise
-
     def _clear_padding(self, features: Tensor, counts: Tensor) -> Tensor:
         if features.requires_grad or not self._uses_kernel(features):
             return zero_padding(features, counts)
         for row, count in zip(features, counts.tolist(), strict=True):
             row[count:] = 0  # in place: a copy of an hour costs more than its features
         return features
-
-    def _apply(self, function: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """As nn.Module, but half precision leaves the constants as they are: it ruins spectra."""
-
-        def keep_precision(tensor: Tensor) -> Tensor:
-            moved = function(tensor)
-            narrow = moved.dtype in (torch.float16, torch.bfloat16)
-            return tensor.to(moved.device) if narrow else moved
-
-        result: Self = super()._apply(keep_precision, recurse)  # type: ignore[no-untyped-call]
-        return result

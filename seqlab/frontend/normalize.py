@@ -124,8 +124,8 @@ class UtteranceCMVN(Normalizer):
 class PeakReference(Normalizer):
     """Features relative to their maximum in each utterance, which becomes 0.
 
-    Use it after decibels or logarithms to have what librosa's power_to_db(ref=np.max) gives. What is not
-    finite stays where it is and does not count.
+    Use it after decibels or logarithms to have what librosa's power_to_db(ref=np.max) gives. What
+    is not finite stays where it is and does not count.
 
     Example:
         >>> features = torch.tensor([[[-3.0, 5.0]]])

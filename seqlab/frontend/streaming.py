@@ -17,12 +17,10 @@ from seqlab.errors import SeqlabError
 from seqlab.frontend.framing import FrameLayout
 from seqlab.frontend.options import FrameOptions
 from seqlab.frontend.stream_state import StreamState, join_states
-from seqlab.frontend.validation import check_waveform
+from seqlab.frontend.validation import as_floating, check_waveform
 from seqlab.lengths import check_lengths, pad_stack
 
 __all__ = ["StreamState", "StreamingFrontend", "join_states"]
-
-_PCM = 32768  # int16 samples of this size are 1.0
 
 
 @dataclass(frozen=True)
@@ -184,10 +182,7 @@ class StreamingFrontend(Frontend):
 
     def _as_kept(self, waveform: Tensor) -> Tensor:
         """Samples (B, N) as a state keeps them: of the window's type, in [-1, 1]."""
-        if waveform.dtype == self.window.dtype:
-            return waveform
-        samples = waveform.to(self.window.dtype)
-        return samples if waveform.is_floating_point() else samples / _PCM
+        return as_floating(waveform, self.window.dtype)
 
     def _stretch(self, state: StreamState, waveform: Tensor) -> Stretch:
         """The frames that the next samples (B, N) complete."""

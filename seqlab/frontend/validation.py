@@ -11,6 +11,14 @@ from torch import Tensor
 
 from seqlab.errors import AudioError, SeqlabError
 
+FULL_SCALE = 32768  # what int16 samples are divided by
+
+
+def as_floating(samples: Tensor, dtype: torch.dtype) -> Tensor:
+    """Samples, floating point in [-1, 1] or int16 of full scale, as ``dtype`` in [-1, 1]."""
+    converted = samples.to(dtype)
+    return converted if samples.is_floating_point() else converted / FULL_SCALE
+
 
 def check_waveform(waveform: Tensor) -> None:
     """Raise SeqlabError unless ``waveform`` is floating point or int16, of shape (B, N)."""
