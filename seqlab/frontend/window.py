@@ -59,6 +59,6 @@ def make_window(
     if name == "hamming":
         return 0.54 - 0.46 * torch.cos(angle)
     if name == "sine":
-        return torch.sin(angle / 2)
+        return torch.sin(angle / 2).clamp_min(0)  # sin(pi) rounds to below 0
     rest = 0.5 - blackman_coeff
     return blackman_coeff - 0.5 * torch.cos(angle) + rest * torch.cos(2 * angle)
