@@ -133,6 +133,9 @@ class PeakReference(Normalizer):
         [-8.0, 0.0]
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Lower features (B, T, F) of ``lengths`` (B,) frames; the shape stays."""
         check_features(features, lengths)
