@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlab.frontend.framing import FrameLayout, source_index
-from seqlab.frontend.kernel import spectral_rows
-from seqlab.frontend.kernel_gradient import add_sample_gradient
+from seqlab.frontend.kernel.energies import spectral_rows
+from seqlab.frontend.kernel.gradient import add_sample_gradient
+from seqlab.frontend.kernel.tables import Tables
 from seqlab.frontend.options import FrameOptions
 from seqlab.frontend.streaming import Stretch
-from seqlab.frontend.tables import Tables
 
 _BLOCK_VALUES = 32768  # of the rows of a block: fits the cache, and one thread of torch handles it
 _THREADING_FRAMES = 4000  # below it, starting threads costs more than they save

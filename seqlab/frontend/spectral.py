@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from seqlab.compiled import can_compile
-from seqlab.frontend import tables
 from seqlab.frontend.framing import cut_frames, dither_noise, preemphasize
+from seqlab.frontend.kernel import tables
 from seqlab.frontend.options import FrameOptions
 from seqlab.frontend.spectrum import (
     compress,

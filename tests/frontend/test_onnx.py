@@ -23,8 +23,8 @@ from seqlab.frontend.base import FramedFrontend
 from seqlab.frontend.framing import EDGES
 from seqlab.frontend.logmel import LogMel
 from seqlab.frontend.mfcc import MFCC
-from seqlab.frontend.onnx_export import OPSETS, export_onnx, onnx_model
-from seqlab.frontend.onnx_rows import KNOWN_EDGES
+from seqlab.frontend.onnx.export import OPSETS, export_onnx, onnx_model
+from seqlab.frontend.onnx.rows import KNOWN_EDGES
 from seqlab.frontend.plp import PLP
 from seqlab.frontend.presets import PRESETS
 from seqlab.frontend.spectrogram import Spectrogram

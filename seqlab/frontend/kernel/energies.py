@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from seqlab.compiled import compiled
-from seqlab.frontend.butterflies import transform
-from seqlab.frontend.lanes import LANES, load, splat, square_root, store
-from seqlab.frontend.tables import RAW_ENERGY
+from seqlab.frontend.kernel.butterflies import transform
+from seqlab.frontend.kernel.lanes import LANES, load, splat, square_root, store
+from seqlab.frontend.kernel.tables import RAW_ENERGY
 
 
 @compiled

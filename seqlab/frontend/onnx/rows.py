@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from seqlab.frontend.base import FramedFrontend
 from seqlab.frontend.framing import FrameLayout
-from seqlab.frontend.onnx_graph import Graph
+from seqlab.frontend.onnx.graph import Graph
 from seqlab.frontend.spectrum import EPSILON
 
 KNOWN_EDGES = ("snip", "mirror", "zero", "reflect", "edge")

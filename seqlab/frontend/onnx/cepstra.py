@@ -12,7 +12,7 @@ from seqlab.errors import SeqlabError
 from seqlab.frontend.base import FramedFrontend
 from seqlab.frontend.logmel import LogMel
 from seqlab.frontend.mfcc import MFCC
-from seqlab.frontend.onnx_graph import Graph
+from seqlab.frontend.onnx.graph import Graph
 from seqlab.frontend.plp import PLP
 from seqlab.frontend.spectrogram import Spectrogram
 

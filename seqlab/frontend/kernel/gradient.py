@@ -1,4 +1,4 @@
-"""The way back of ``kernel``: gradients of energies to gradients of samples, compiled.
+"""The way back of ``energies``: gradients of energies to gradients of samples, compiled.
 
 Every step is the transpose of its counterpart there, in reverse order; the transform of the frames
 is computed anew and not kept.
@@ -9,10 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from seqlab.compiled import compiled
-from seqlab.frontend.butterflies import transform
-from seqlab.frontend.kernel import aligned, fill_tile, frame_means, taper
-from seqlab.frontend.lanes import LANES, load, splat, square_root, store
-from seqlab.frontend.tables import RAW_ENERGY, WINDOWED_ENERGY
+from seqlab.frontend.kernel.butterflies import transform
+from seqlab.frontend.kernel.energies import aligned, fill_tile, frame_means, taper
+from seqlab.frontend.kernel.lanes import LANES, load, splat, square_root, store
+from seqlab.frontend.kernel.tables import RAW_ENERGY, WINDOWED_ENERGY
 
 _TINY = np.float32(1e-30)  # far below any magnitude that counts; spares a division by zero
 

@@ -17,9 +17,9 @@ from seqlab.checks import check_choice
 from seqlab.contracts import Frontend
 from seqlab.errors import SeqlabError
 from seqlab.frontend.base import FramedFrontend
-from seqlab.frontend.onnx_cepstra import add_deltas, finish, limit_range
-from seqlab.frontend.onnx_graph import Graph, require
-from seqlab.frontend.onnx_rows import KNOWN_EDGES, analyse, count_frames, cut_frames
+from seqlab.frontend.onnx.cepstra import add_deltas, finish, limit_range
+from seqlab.frontend.onnx.graph import Graph, require
+from seqlab.frontend.onnx.rows import KNOWN_EDGES, analyse, count_frames, cut_frames
 
 OPSETS = range(18, 22)
 WAVEFORM_TYPES = {

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from seqlab.compiled import compiled
-from seqlab.frontend.lanes import LANES, load, splat, store
+from seqlab.frontend.kernel.lanes import LANES, load, splat, store
 
 _ROW = 2 * LANES  # numbers of one complex row: the real parts of all lanes, then the imaginary
 
