@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -19,8 +21,11 @@ from seqlab.frontend.kernel.tables import Tables
 from seqlab.frontend.options import FrameOptions
 from seqlab.frontend.streaming import Stretch
 
+Task = TypeVar("Task")
+
 _BLOCK_VALUES = 32768  # of the rows of a block: fits the cache, and one thread of torch handles it
-_THREADING_FRAMES = 4000  # below it, starting threads costs more than they save
+_TASK_FRAMES = 4096  # of a task, which works through them block by block
+_THREADING_FRAMES = 1024  # of each thread; below it, handing over costs more than it saves
 
 
 class RowSource(Protocol):
@@ -42,6 +47,9 @@ class RowSource(Protocol):
 
     def compressed(self, rows: Tensor) -> Tensor:
         """Rows of energies on the scale of the features."""
+
+    def compress_in_place(self, rows: Tensor) -> None:
+        """The same, in place."""
 
     def torch_rows(self, waveform: Tensor, lengths: Tensor, counts: Tensor) -> Tensor:
         """Rows of a batch, by torch."""
@@ -93,20 +101,35 @@ def compute_rows(
     rows = torch.empty(len(waveform), max(total, 0), frontend.row_dim)
     for row, count in zip(rows, wanted, strict=True):
         row[max(count - first, 0) :] = 0
-    blocks = list(_blocks(wanted, first, _block_frames(frontend)))
+    frames = sum(max(count - first, 0) for count in wanted)
+    size = max(1, min(-(-frames // _threads(frames)), _TASK_FRAMES))
 
-    def work(block: Block) -> None:
-        out = rows[block.item, block.first - first : block.last - first]
-        _compute_block(frontend, waveform[block.item], samples_of[block.item], block, offset, out)
+    def work(task: Block) -> None:
+        out = rows[task.item, task.first - first : task.last - first]
+        _compute_block(frontend, waveform[task.item], samples_of[task.item], task, offset, out)
 
-    threads = min(torch.get_num_threads(), len(blocks))
-    if threads < 2 or sum(block.last - block.first for block in blocks) < _THREADING_FRAMES:
-        for block in blocks:
-            work(block)
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(work, blocks))
+    _share(work, list(_blocks(wanted, first, size)), frames)
     return rows
+
+
+def _threads(frames: int) -> int:
+    return max(1, min(torch.get_num_threads(), frames // _THREADING_FRAMES))
+
+
+def _share(work: Callable[[Task], None], tasks: Sequence[Task], frames: int) -> None:
+    """Do all tasks, ``frames`` in sum, in as many threads as torch may use and as pay."""
+    threads = min(_threads(frames), len(tasks))
+    if threads < 2:
+        for task in tasks:
+            work(task)
+    else:
+        list(_pool(threads, os.getpid()).map(work, tasks))
+
+
+@functools.lru_cache(maxsize=1)
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """Threads kept from call to call; those of a parent ``process`` do not survive a fork."""
+    return ThreadPoolExecutor(threads, thread_name_prefix="seqlab-features")
 
 
 @dataclass(frozen=True)
@@ -142,10 +165,10 @@ def _cut_piece(
     return _Piece(values, factor, places - offset, inside)
 
 
-def _energies(frontend: RowSource, piece: _Piece, out: Tensor) -> None:
-    """Rows (T, row_dim) of a piece, before compression, to ``out``."""
+def _energies(frontend: RowSource, piece: _Piece, out: Tensor, begin: int = 0) -> None:
+    """Rows (T, row_dim) of a piece from sample ``begin`` on, before compression, to ``out``."""
     spectral_rows(  # type: ignore[no-untyped-call]
-        piece.samples,
+        piece.samples[begin:],
         piece.factor,
         frontend.tables,
         frontend.band_column,
@@ -158,9 +181,13 @@ def _compute_block(
     frontend: RowSource, samples: Tensor, length: int, block: Block, offset: int, out: Tensor
 ) -> None:
     """Rows of one block to ``out``; ``samples`` (N,) begin with number ``offset``."""
+    size, hop = _block_frames(frontend), frontend.layout.hop_length
     with torch.no_grad():
-        _energies(frontend, _cut_piece(frontend, samples, length, block, offset), out)
-        out.copy_(frontend.compressed(out))
+        piece = _cut_piece(frontend, samples, length, block, offset)
+        for begin in range(0, len(out), size):
+            part = out[begin : begin + size]
+            _energies(frontend, piece, part, begin * hop)
+            frontend.compress_in_place(part)
 
 
 def compute_ragged_rows(frontend: RowSource, stretches: Sequence[Stretch]) -> Tensor:
@@ -219,15 +246,19 @@ class DifferentiableRows(torch.autograd.Function):
             rows = ctx.frontend.torch_rows(waveform, lengths, counts)
             (result,) = torch.autograd.grad(rows, waveform, gradient, create_graph=True)
             return result, None, None, None
-        result = torch.zeros_like(waveform)
+        waveform, result = waveform.detach(), torch.zeros_like(waveform)
         size = _block_frames(ctx.frontend)
-        samples_of = lengths.tolist()
-        for block in _blocks(counts.tolist(), 0, size):
-            item = block.item
-            wanted = gradient[item, block.first : block.last]
-            _add_gradient(
-                ctx.frontend, waveform[item], samples_of[item], block, wanted, result[item]
-            )
+        wanted, samples_of = counts.tolist(), lengths.tolist()
+
+        def work(item: int) -> None:  # the blocks of an item overlap, so one thread takes them all
+            for first in range(0, wanted[item], size):
+                block = Block(item, first, min(first + size, wanted[item]))
+                part = gradient[item, block.first : block.last]
+                _add_gradient(
+                    ctx.frontend, waveform[item], samples_of[item], block, part, result[item]
+                )
+
+        _share(work, range(len(waveform)), sum(wanted))
         return result, None, None, None
 
 

@@ -140,16 +140,32 @@ class SpectralFrontend(StreamingFrontend):
 
     def compressed(self, rows: Tensor) -> Tensor:
         """Rows (M, row_dim) of energies on the scale of the features."""
-        if self.energy_column is None:
-            return self.compress(rows)
-        first = self.energy_column == 0
-        energy = log_energy(rows[:, :1] if first else rows[:, -1:], self.options.energy_floor)
-        bands = self.compress(rows[:, 1:] if first else rows[:, :-1])
-        return torch.cat([energy, bands] if first else [bands, energy], -1)
+        energy, bands = self._columns(rows)
+        bands = self.compress(bands)
+        if energy is None:
+            return bands
+        energy = log_energy(energy, self.options.energy_floor)
+        return torch.cat([energy, bands] if self.energy_column == 0 else [bands, energy], -1)
 
-    def compress(self, values: Tensor) -> Tensor:
+    def compress_in_place(self, rows: Tensor) -> None:
+        """Bring rows (M, row_dim) of energies to the scale of the features, without a copy."""
+        energy, bands = self._columns(rows)
+        self.compress(bands, bands)
+        if energy is not None:
+            log_energy(energy, self.options.energy_floor, energy)
+
+    def _columns(self, rows: Tensor) -> tuple[Tensor | None, Tensor]:
+        """The column of the energy, where there is one, and the others."""
+        if self.energy_column is None:
+            return None, rows
+        if self.energy_column == 0:
+            return rows[:, :1], rows[:, 1:]
+        return rows[:, -1:], rows[:, :-1]
+
+    def compress(self, values: Tensor, out: Tensor | None = None) -> Tensor:
         """Energies on the scale asked for by ``compression``."""
-        return compress(values, self.options.compression, self.options.floor, self.options.power)
+        options = self.options
+        return compress(values, options.compression, options.floor, options.power, out)
 
     def _spectrum(self, frames: Tensor) -> tuple[Tensor, Tensor | None]:
         """Spectrum (M, n_fft // 2 + 1) and, where asked for, energy (M, 1) of frames."""

@@ -37,17 +37,19 @@ def power_spectrum(transform: Tensor, power: float = 2.0) -> Tensor:
     return squared.masked_fill(silent, 1).pow(power / 2).masked_fill(silent, 0)
 
 
-def log_energy(energy: Tensor, floor: float = 0.0) -> Tensor:
+def log_energy(energy: Tensor, floor: float = 0.0, out: Tensor | None = None) -> Tensor:
     """Natural logarithm of the energies (sums of squares) of frames.
 
     Args:
         energy: energies, any shape.
         floor: energies below it count as it; float32's epsilon is the least in any case.
+        out: where to write; ``energy`` itself is allowed. It carries no gradient.
 
     Returns:
         Log energies, same shape.
     """
-    return energy.clamp_min(max(floor, EPSILON)).log()
+    floored = torch.clamp_min(energy, max(floor, EPSILON), out=out)
+    return torch.log(floored, out=out)
 
 
 def row_product(rows: Tensor, matrix: Tensor) -> Tensor:
@@ -63,7 +65,13 @@ def row_product(rows: Tensor, matrix: Tensor) -> Tensor:
     return (flat @ matrix)[:few].reshape(*rows.shape[:-1], matrix.shape[1])
 
 
-def compress(values: Tensor, kind: str, floor: float = EPSILON, power: float = 2.0) -> Tensor:
+def compress(
+    values: Tensor,
+    kind: str,
+    floor: float = EPSILON,
+    power: float = 2.0,
+    out: Tensor | None = None,
+) -> Tensor:
     """Bring energies to the scale a model reads.
 
     Args:
@@ -72,6 +80,7 @@ def compress(values: Tensor, kind: str, floor: float = EPSILON, power: float = 2
             "whisper" ((log10 + 4) / 4) or "none".
         floor: values below it count as it; a positive number. Not used by "none".
         power: power the values already have; used by "db" only.
+        out: where to write; ``values`` itself is allowed. It carries no gradient.
 
     Returns:
         Compressed values, same shape.
@@ -81,13 +90,16 @@ def compress(values: Tensor, kind: str, floor: float = EPSILON, power: float = 2
         [0.0, 20.0]
     """
     if kind == "none":
-        return values
-    floored = values.clamp_min(floor)
+        return values if out is None else out.copy_(values)
+    floored = torch.clamp_min(values, floor, out=out)
     if kind == "log":
-        return floored.log()
+        return torch.log(floored, out=out)
+    logs = torch.log10(floored, out=out)
+    if kind == "log10":
+        return logs
     if kind == "db":
-        return floored.log10() * (20 / power)
-    return floored.log10() if kind == "log10" else (floored.log10() + 4) / 4
+        return torch.mul(logs, 20 / power, out=out)
+    return torch.div(torch.add(logs, 4, out=out), 4, out=out)
 
 
 def expand(values: Tensor, kind: str, power: float = 2.0) -> Tensor:
