@@ -122,8 +122,14 @@ def _share(work: Callable[[Task], None], tasks: Sequence[Task], frames: int) -> 
     if threads < 2:
         for task in tasks:
             work(task)
-    else:
-        list(_pool(threads, os.getpid()).map(work, tasks))
+        return
+    inference = torch.is_inference_mode_enabled()  # what a thread must be told
+
+    def in_thread(task: Task) -> None:
+        with torch.inference_mode(inference):
+            work(task)
+
+    list(_pool(threads, os.getpid()).map(in_thread, tasks))
 
 
 @functools.lru_cache(maxsize=1)

@@ -55,6 +55,17 @@ def test_threads_change_cepstra_within_rounding(threads: None) -> None:
         assert (found - expected).abs().max() <= 1e-5 * expected.abs().max()
 
 
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_modes_reach_the_threads(threads: None, mode: type) -> None:
+    torch.set_num_threads(2)
+    waveform, frontend = torch.randn(480_000), LogMel()
+    expected = frontend.extract(waveform, 16000)
+    with mode():
+        features = frontend.extract(waveform, 16000)
+        assert torch.equal(frontend.extract(waveform + 0, 16000), features)
+    assert torch.equal(features, expected)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="forking is for Linux")
 def test_a_forked_process_has_threads_of_its_own() -> None:
     command = [sys.executable, "-W", "ignore", "-c", FORK]
