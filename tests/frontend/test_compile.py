@@ -20,6 +20,7 @@ from seqlab.lengths import pad_stack
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore:Guards may run slower on Python 3.13.0"),
     pytest.mark.filterwarnings("ignore:.*does not support code generation for complex"),
 ]
 
