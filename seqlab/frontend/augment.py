@@ -114,7 +114,7 @@ class SpecAugment(Described, nn.Module):
         counters = torch.arange(2 * total, device=features.device)
         draws = uniform(seeds.to(features.device).unsqueeze(1), counters).reshape(-1, total, 2)
         in_time, in_frequency = draws[:, : self.num_time_masks], draws[:, self.num_time_masks :]
-        longest = (lengths * self.max_time_fraction).floor().clamp(max=self.max_time_mask)
+        longest = (lengths.double() * self.max_time_fraction).floor().clamp(max=self.max_time_mask)
         widest = lengths.new_full(lengths.shape, min(self.max_frequency_mask, features.shape[2]))
         width = lengths.new_full(lengths.shape, features.shape[2])
         time_mask = _stretches(in_time, longest, lengths, features.shape[1])

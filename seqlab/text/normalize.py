@@ -67,10 +67,10 @@ class TextNormalizer:
         while text != previous:  # a change of case can undo composition, and the other way round
             previous = text
             text = unicodedata.normalize(self.unicode_form, _CASES[self.case](text))
+        if self.digits == "separate":  # first: it decides what stands between two letters
+            text = _DIGIT.sub(r" \g<0> ", text)
         if self.punctuation == "remove":
             text = self._remove_punctuation(text)
-        if self.digits == "separate":
-            text = _DIGIT.sub(r" \g<0> ", text)
         text = " ".join(text.split())
         return unicodedata.normalize(self.unicode_form, text)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.signal
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seqlab.errors import SeqlabError
@@ -54,6 +54,7 @@ def test_nothing_is_masked_outside_of_training() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 200), st.integers(0, 2**63 - 1), st.integers(0, 50), st.floats(0, 1))
+@example(1, 1, 1, 1 - 2**-53)
 def test_masks_keep_their_bounds(length: int, seed: int, longest: int, share: float) -> None:
     seeds, lengths = torch.tensor([seed]), torch.tensor([length])
     ones = torch.ones(1, length, 30)

@@ -6,7 +6,7 @@ import itertools
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seqlab.errors import DataError
@@ -22,6 +22,7 @@ SETTINGS = [
 
 @settings(max_examples=300)
 @given(st.text(), st.sampled_from(SETTINGS))
+@example("0'0", TextNormalizer(punctuation="remove", digits="separate"))
 def test_twice_is_once(text: str, normalizer: TextNormalizer) -> None:
     once = normalizer(text)
     assert normalizer(once) == once
