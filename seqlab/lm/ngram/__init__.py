@@ -1,0 +1,1 @@
+"""Counting, estimating and querying n-gram language models, without torch."""
