@@ -1,0 +1,145 @@
+"""Compiled loops of the smoothings: sums over histories, interpolation and backing off.
+
+A row is a k-gram h w, in suffix order; ``context`` is the row of its history h and ``suffix`` the
+row of h' w, both one order lower, where h' is h without its first word.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from seqlab.compiled import compiled
+
+
+@compiled
+def sum_histories(context, occurrences, totals, types):
+    """Adds up, for each history, its occurrences and its different next words."""
+    for i in range(len(occurrences)):
+        if occurrences[i] > 0:
+            totals[context[i]] += occurrences[i]
+            types[context[i]] += 1
+
+
+@compiled
+def interpolate(occurrences, discount, context, suffix, scale, rest, lower, out):
+    """p(w | h) = scale(h) max(c(h w) - discount, 0) + rest(h) p(w | h')."""
+    for i in range(len(occurrences)):
+        h = context[i]
+        out[i] = scale[h] * max(occurrences[i] - discount, 0.0) + rest[h] * lower[suffix[i]]
+
+
+@compiled
+def relative(values, context, totals, out):
+    """values / totals of the history; 0 where nothing follows the history."""
+    for i in range(len(values)):
+        total = totals[context[i]]
+        out[i] = values[i] / total if total > 0 else 0.0
+
+
+@compiled
+def sum_seen(occurrences, probabilities, context, suffix, lower, mass, lower_mass):
+    """Adds up, for each history, p(w | h) and p(w | h') over the words seen after it."""
+    for i in range(len(occurrences)):
+        if occurrences[i] > 0:
+            mass[context[i]] += probabilities[i]
+            lower_mass[context[i]] += lower[suffix[i]]
+
+
+@compiled
+def back_off(occurrences, context, suffix, factor, weight, lower, probabilities):
+    """p(w | h) times factor(h) where h w was seen, and weight(h) p(w | h') where it was not."""
+    for i in range(len(occurrences)):
+        if occurrences[i] > 0:
+            probabilities[i] *= factor[context[i]]
+        else:
+            probabilities[i] = weight[context[i]] * lower[suffix[i]]
+
+
+@compiled
+def find_longer(parents, words, begin, first, out):
+    """Row of the k-gram that puts words[i] before the (k-1)-gram of row parents[i]; -1: none.
+
+    The k-grams of the suffix j stand in rows begin[j] to begin[j + 1], their first words rising.
+    """
+    for i in range(len(parents)):
+        out[i] = -1
+        if parents[i] < 0 or words[i] < 0:
+            continue
+        low, end = begin[parents[i]], begin[parents[i] + 1]
+        high = end
+        while low < high:
+            middle = (low + high) >> 1
+            if first[middle] < words[i]:
+                low = middle + 1
+            else:
+                high = middle
+        if low < end and first[low] == words[i]:
+            out[i] = low
+
+
+@compiled
+def mix(share, bucket, context, suffix, weights, lower, out):
+    """P(w | h) = l p(w | h) + (1 - l) P(w | h') with the weight l of the history's bucket.
+
+    ``share`` is p(w | h); a history in the bucket -1 was never seen, and P(w | h') decides.
+    """
+    for i in range(len(share)):
+        below = lower[suffix[i]]
+        b = bucket[context[i]]
+        out[i] = weights[b] * share[i] + (1.0 - weights[b]) * below if b >= 0 else below
+
+
+@compiled
+def collect(
+    share, probabilities, bucket, context, suffix, weights, gradient, lower_gradient, taken, reached
+):
+    """One order of the expectation step of Jelinek-Mercer, from long to short histories.
+
+    ``gradient`` is, for each row, the sum of its events' counts times the chance to come down to
+    this order, each divided by the event's probability. Adds to ``taken`` and ``reached``, for
+    each bucket, how many events are expected to take this order and to come down to it.
+    """
+    for i in range(len(share)):
+        if gradient[i] == 0.0:
+            continue
+        b = bucket[context[i]]
+        passed = gradient[i]
+        if b >= 0:
+            taken[b] += gradient[i] * weights[b] * share[i]
+            reached[b] += gradient[i] * probabilities[i]
+            passed *= 1.0 - weights[b]
+        lower_gradient[suffix[i]] += passed
+
+
+@compiled
+def leave_one_out(occurrences, context, totals, out):
+    """(c(h w) - 1) / (c(h) - 1), 0 where c(h) = 1: each event judged by all the others."""
+    for i in range(len(occurrences)):
+        total = totals[context[i]]
+        out[i] = (occurrences[i] - 1.0) / (total - 1.0) if total > 1 and occurrences[i] > 0 else 0.0
+
+
+@compiled
+def own_events(occurrences, suffix, out):
+    """Events of a k-gram that no longer history came with: ``out`` holds c, less the c of longer.
+
+    ``occurrences`` and ``suffix`` are those one order higher.
+    """
+    for i in range(len(occurrences)):
+        out[suffix[i]] -= occurrences[i]
+
+
+@compiled
+def count_of_counts(occurrences, out):
+    """Adds to out[r] how many k-grams occur r times, for all r that ``out`` has room for."""
+    for i in range(len(occurrences)):
+        if occurrences[i] < len(out):
+            out[occurrences[i]] += 1
+
+
+@compiled
+def discounted_counts(occurrences, table, out):
+    """table[r] for the counts r that the table has room for, r itself for all higher ones."""
+    for i in range(len(occurrences)):
+        r = occurrences[i]
+        out[i] = table[r] if r < len(table) else np.float64(r)

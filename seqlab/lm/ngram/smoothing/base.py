@@ -1,0 +1,88 @@
+"""What all smoothings share: the interface, and sums over histories.
+
+The papers' symbols: h is a history of words, h' the same without its first word, w the next word,
+c(h w) how often they occur together. c(h) is the sum of c(h w) over w, and N1+(h .) the number of
+different w: both count what follows h, so they also hold where a sentence or a cut-off ends h. V
+words can be predicted: all but ``<s>``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqlab.errors import DataError
+from seqlab.lm.ngram.counts import NGramCounts
+from seqlab.lm.ngram.kernels.smoothing import count_of_counts, sum_histories
+from seqlab.lm.ngram.ngrams import BackoffTable
+from seqlab.lm.ngram.words import BEGIN
+
+__all__ = [
+    "Smoothing",
+    "counts_of_counts",
+    "event_counts",
+    "history_sums",
+    "log32",
+    "num_events",
+]
+
+
+class Smoothing(ABC):
+    """A way to turn counts into probabilities; its options are constructor arguments."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def estimate(self, counts: NGramCounts) -> BackoffTable:
+        """The model of these counts, in back-off form.
+
+        Raises:
+            DataError: nothing was counted.
+        """
+
+
+def num_events(counts: NGramCounts) -> int:
+    """V, how many words can be predicted: all but ``<s>``."""
+    return len(counts.ngrams.words) - 1
+
+
+def event_counts(counts: NGramCounts, order: int) -> NDArray[np.int64]:
+    """c(h w) of all k-grams of one order (N,); the unigram ``<s>``, never predicted, has 0.
+
+    Raises:
+        DataError: nothing was counted.
+    """
+    occurrences = counts.occurrences[order - 1]
+    if order > 1:
+        return occurrences
+    events = occurrences.copy()
+    events[BEGIN] = 0
+    if not events.any():
+        raise DataError("the text holds no words to count; give at least one sentence")
+    return events
+
+
+def history_sums(
+    counts: NGramCounts, order: int, events: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """c(h) and N1+(h .) of the histories of one order (M,); unigrams have one, the empty one."""
+    histories = len(counts.ngrams.levels[order - 2]) if order > 1 else 1
+    totals, types = np.zeros(histories, np.int64), np.zeros(histories, np.int64)
+    sum_histories(counts.ngrams.levels[order - 1].context, events, totals, types)
+    return totals, types
+
+
+def counts_of_counts(events: NDArray[np.int64], highest: int) -> NDArray[np.int64]:
+    """n_r, how many k-grams occur r times, for r from 0 to ``highest`` (highest + 1,)."""
+    result = np.zeros(highest + 1, np.int64)
+    count_of_counts(events, result)
+    return result
+
+
+def log32(probabilities: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Natural logarithms in single precision; overwrites its argument; ln 0 is -inf."""
+    with np.errstate(divide="ignore"):
+        return np.log(probabilities, out=probabilities).astype(np.float32)
