@@ -1,0 +1,119 @@
+"""Large arrays, in memory or in a scratch folder on disk, where they cost little memory."""
+
+from __future__ import annotations
+
+import mmap
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from seqlab.errors import DataError
+
+CHUNK = 2**22  # rows that are worked on before the pages of arrays on disk are given back
+
+
+class Scratch:
+    """Makes arrays: in memory, or as files that the operating system may page out.
+
+    Arrays on disk look like any other; ``release`` gives their pages back. The files go when the
+    process ends or the scratch is closed, on most systems as soon as they are made.
+
+    Args:
+        folder: where the files go; None keeps arrays in memory.
+    """
+
+    def __init__(self, folder: str | Path | None = None) -> None:
+        self._files: tempfile.TemporaryDirectory[str] | None = None
+        if folder is not None:
+            if not Path(folder).is_dir():
+                raise DataError(f"scratch folder {folder} is not a folder; create it")
+            self._files = tempfile.TemporaryDirectory(
+                prefix="seqlab-ngram-", dir=folder, ignore_cleanup_errors=True
+            )
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether arrays are files."""
+        return self._files is not None
+
+    def __enter__(self) -> Scratch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the files; arrays that still exist keep their contents where the system can."""
+        if self._files is not None:
+            self._files.cleanup()
+
+    def empty(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """An array of any contents."""
+        return self.zeros(shape, dtype) if self._files else np.empty(shape, dtype)
+
+    def zeros(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+        """An array of zeros."""
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        if self._files is None or size == 0:
+            return np.zeros(shape, dtype)
+        with tempfile.NamedTemporaryFile(dir=self._files.name) as file:
+            file.truncate(size)
+            array: NDArray[Any] = np.memmap(file, dtype, "r+", 0, shape)  # type: ignore[call-overload]
+        return array
+
+    def appended(self, dtype: DTypeLike) -> Appender:
+        """An array whose length is not known yet."""
+        return Appender(self, dtype)
+
+
+class Appender:
+    """Collects parts of one array, in memory or in a file of the scratch folder."""
+
+    def __init__(self, scratch: Scratch, dtype: DTypeLike) -> None:
+        self._dtype = np.dtype(dtype)
+        self._parts: list[NDArray[Any]] = []
+        self._length = 0
+        self._file: Any = None
+        if scratch._files is not None:
+            self._file = tempfile.NamedTemporaryFile(dir=scratch._files.name)  # noqa: SIM115
+
+    def append(self, part: NDArray[Any]) -> None:
+        """Add a part; it is copied to disk or kept."""
+        self._length += len(part)
+        if self._file is None:
+            self._parts.append(part)
+        else:
+            self._file.write(np.ascontiguousarray(part, self._dtype).data)
+
+    def array(self) -> NDArray[Any]:
+        """The parts as one array."""
+        if self._file is None:
+            if len(self._parts) == 1:
+                return self._parts[0]
+            return np.concatenate([np.empty(0, self._dtype), *self._parts])
+        if self._length == 0:
+            return np.empty(0, self._dtype)
+        self._file.flush()
+        array: NDArray[Any] = np.memmap(self._file, self._dtype, "r+", 0, (self._length,))
+        self._file.close()
+        return array
+
+
+def release(*arrays: NDArray[Any]) -> None:
+    """Give back the memory that holds pages of arrays on disk; others are left alone."""
+    for array in arrays:
+        base: Any = array
+        while base is not None and not isinstance(base, mmap.mmap):
+            base = getattr(base, "_mmap", None) or getattr(base, "base", None)
+        if base is not None and hasattr(mmap, "MADV_DONTNEED"):
+            base.madvise(mmap.MADV_DONTNEED)
+
+
+def chunks(length: int, size: int = CHUNK) -> Iterator[slice]:
+    """Slices of at most ``size`` that cover ``length`` rows, in order."""
+    for begin in range(0, length, size):
+        yield slice(begin, min(begin + size, length))
