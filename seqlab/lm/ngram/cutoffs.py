@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from seqlab.errors import SeqlabError
 from seqlab.lm.ngram.counts import NGramCounts
+from seqlab.lm.ngram.ngrams import BackoffTable, Level, NGrams
 
 
 def check_cutoffs(cutoffs: Sequence[int]) -> None:
@@ -36,11 +37,32 @@ def cutoff(cutoffs: Sequence[int], order: int) -> int:
 
 
 def kept_rows(counts: NGramCounts, cutoffs: Sequence[int]) -> tuple[NDArray[np.bool_], ...]:
-    """For each order which k-grams occur more often than their cut-off; all unigrams stay."""
-    kept = [
+    """For each order from bigrams on, which k-grams occur more often than their cut-off."""
+    return tuple(
         occurrences > cutoff(cutoffs, order)
-        if order > 1 and cutoff(cutoffs, order)
-        else np.ones(len(occurrences), np.bool_)
-        for order, occurrences in enumerate(counts.occurrences, 1)
-    ]
-    return tuple(kept)
+        for order, occurrences in enumerate(counts.occurrences[1:], 2)
+    )
+
+
+def select_rows(table: BackoffTable, kept: Sequence[NDArray[np.bool_]]) -> BackoffTable:
+    """The model with some of its n-grams only, every value as it was.
+
+    Args:
+        table: the model.
+        kept: for each order from bigrams on which k-grams stay (N,); with a k-gram its context
+            and its suffix must stay. Orders that lose all go from the model.
+    """
+    old = table.ngrams
+    levels, log_prob, log_backoff = [old.levels[0]], [table.log_prob[0]], []
+    rows = np.arange(len(old.words), dtype=np.int32)  # new row of each old one
+    stays = np.ones(len(old.words), np.bool_)
+    for k, mask in enumerate(kept, 1):
+        if not mask.any():
+            break
+        level = old.levels[k]
+        levels.append(Level(level.first[mask], rows[level.suffix[mask]], rows[level.context[mask]]))
+        log_prob.append(table.log_prob[k][mask])
+        log_backoff.append(table.log_backoff[k - 1][stays])
+        rows, stays = (np.cumsum(mask) - 1).astype(np.int32), mask
+    ngrams = NGrams(old.words, tuple(levels))
+    return BackoffTable(ngrams, tuple(log_prob), tuple(log_backoff), table.unseen_backoff)

@@ -1,0 +1,74 @@
+"""What estimating a model will need, before it starts."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from seqlab.checks import check_at_least
+from seqlab.errors import SeqlabError
+
+_WORD_BYTES = 5.5  # of text for each word, its space included; English has about this many
+_NUMBER_BYTES = 4
+_ROW_BYTES = 44  # for each word while rows are sorted
+_NGRAM_BYTES = 44  # for each n-gram while probabilities are computed
+_NEW = (0.02, 0.25, 0.6, 0.8, 0.9, 0.95)  # different k-grams for each word of text, at most
+_UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Estimates on the high side, in bytes.
+
+    Args:
+        memory: at most resident at a time.
+        disk: of scratch files, 0 where everything is done in memory.
+    """
+
+    memory: int
+    disk: int
+
+
+def expected_needs(text_bytes: int, order: int, memory: int | None = None) -> Needs:
+    """What estimating takes for a text of so many bytes (unpacked).
+
+    Args:
+        text_bytes: size of the text.
+        order: of the longest n-grams.
+        memory: the limit asked for; None works in memory.
+
+    Example:
+        >>> needs = expected_needs(300_000_000, order=3)
+        >>> round(needs.memory / 1e9), needs.disk
+        (5, 0)
+    """
+    words = text_bytes / _WORD_BYTES
+    ngrams = words * sum(_NEW[min(k, len(_NEW) - 1)] for k in range(order))
+    numbers, rows = words * _NUMBER_BYTES, words * (_ROW_BYTES + 8 * ((order - 1) // 3))
+    all_at_once = int(numbers + max(rows, ngrams * _NGRAM_BYTES)) + 2**27
+    if memory is None or all_at_once <= memory:
+        return Needs(all_at_once, 0)
+    return Needs(memory, int(numbers + 2 * rows / 2 + ngrams * _NGRAM_BYTES))
+
+
+def fits(text_bytes: int | None, order: int, memory: int) -> bool:
+    """Whether a text can be worked on in memory; one of unknown size is taken to be too large."""
+    return text_bytes is not None and expected_needs(text_bytes, order).memory <= memory
+
+
+def parse_size(text: str | int) -> int:
+    """Bytes of a size such as ``"2G"``, ``"500M"``, or a plain number.
+
+    Raises:
+        SeqlabError: it is not a size, or below 64 MB, with which nothing can be done.
+
+    Example:
+        >>> parse_size("1.5G")
+        1610612736
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", str(text), re.IGNORECASE)
+    if match is None:
+        raise SeqlabError(f"memory={text!r} must be a size such as 500M or 2G")
+    size = int(float(match[1]) * _UNITS[match[2].upper()])
+    check_at_least("memory", size, 2**26, "it is in bytes; give 64M or more")
+    return size
