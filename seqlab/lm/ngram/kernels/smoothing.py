@@ -29,11 +29,12 @@ def interpolate(occurrences, discount, context, suffix, scale, rest, lower, out)
 
 
 @compiled
-def relative(values, context, totals, out):
-    """values / totals of the history; 0 where nothing follows the history."""
-    for i in range(len(values)):
-        total = totals[context[i]]
-        out[i] = values[i] / total if total > 0 else 0.0
+def relative(discounted, occurrences, plain, context, totals, out):
+    """Discounted counts by the history's total; plain counts where ``plain`` says so of it."""
+    for i in range(len(occurrences)):
+        h = context[i]
+        value = np.float64(occurrences[i]) if plain[h] else np.float64(discounted[i])
+        out[i] = value / totals[h] if totals[h] > 0 else 0.0
 
 
 @compiled
@@ -78,20 +79,20 @@ def find_longer(parents, words, begin, first, out):
 
 
 @compiled
-def mix(share, bucket, context, suffix, weights, lower, out):
+def mix(share, bucket, suffix, weights, lower, out):
     """P(w | h) = l p(w | h) + (1 - l) P(w | h') with the weight l of the history's bucket.
 
-    ``share`` is p(w | h); a history in the bucket -1 was never seen, and P(w | h') decides.
+    ``share`` is p(w | h); a row of the bucket -1 has a history that was never seen: P(w | h').
     """
     for i in range(len(share)):
         below = lower[suffix[i]]
-        b = bucket[context[i]]
+        b = bucket[i]
         out[i] = weights[b] * share[i] + (1.0 - weights[b]) * below if b >= 0 else below
 
 
 @compiled
 def collect(
-    share, probabilities, bucket, context, suffix, weights, gradient, lower_gradient, taken, reached
+    share, probabilities, bucket, suffix, weights, gradient, lower_gradient, taken, reached
 ):
     """One order of the expectation step of Jelinek-Mercer, from long to short histories.
 
@@ -102,7 +103,7 @@ def collect(
     for i in range(len(share)):
         if gradient[i] == 0.0:
             continue
-        b = bucket[context[i]]
+        b = bucket[i]
         passed = gradient[i]
         if b >= 0:
             taken[b] += gradient[i] * weights[b] * share[i]
@@ -112,11 +113,32 @@ def collect(
 
 
 @compiled
-def leave_one_out(occurrences, context, totals, out):
-    """(c(h w) - 1) / (c(h) - 1), 0 where c(h) = 1: each event judged by all the others."""
+def bucket_of(total):
+    """The whole part of log2 of a history's count; -1 for none."""
+    result = -1
+    while total > 0:
+        total >>= 1
+        result += 1
+    return result
+
+
+@compiled
+def leave_one_out(occurrences, context, totals, by_count, share, bucket):
+    """Each event judged by all the others: (c(h w) - 1) / (c(h) - 1), and the bucket of the rest.
+
+    The bucket is -1 where nothing else followed the history, else that of ``bucket_of``.
+    """
     for i in range(len(occurrences)):
-        total = totals[context[i]]
-        out[i] = (occurrences[i] - 1.0) / (total - 1.0) if total > 1 and occurrences[i] > 0 else 0.0
+        rest = totals[context[i]] - 1
+        bucket[i] = bucket_of(rest) if by_count else min(rest, 1) - 1
+        share[i] = max(occurrences[i] - 1, 0) / rest if rest > 0 else 0.0
+
+
+@compiled
+def put_in_buckets(totals, by_count, out):
+    """Bucket of each history: that of ``bucket_of``, or 0 for all that were seen; -1 if not."""
+    for i in range(len(totals)):
+        out[i] = bucket_of(totals[i]) if by_count else min(totals[i], 1) - 1
 
 
 @compiled

@@ -9,12 +9,13 @@ words can be predicted: all but ``<s>``.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqlab.errors import DataError
+from seqlab.errors import DataError, SeqlabError
 from seqlab.lm.ngram.counts import NGramCounts
 from seqlab.lm.ngram.kernels.smoothing import count_of_counts, sum_histories
 from seqlab.lm.ngram.ngrams import BackoffTable
@@ -22,11 +23,13 @@ from seqlab.lm.ngram.words import BEGIN
 
 __all__ = [
     "Smoothing",
+    "check_fractions",
     "counts_of_counts",
     "event_counts",
     "history_sums",
     "log32",
     "num_events",
+    "of_order",
 ]
 
 
@@ -86,3 +89,28 @@ def log32(probabilities: NDArray[np.float64]) -> NDArray[np.float32]:
     """Natural logarithms in single precision; overwrites its argument; ln 0 is -inf."""
     with np.errstate(divide="ignore"):
         return np.log(probabilities, out=probabilities).astype(np.float32)
+
+
+def check_fractions(name: str, value: object) -> None:
+    """Raise SeqlabError unless ``value`` is a number between 0 and 1, or one for each order."""
+    for number in value if isinstance(value, Sequence) and value != "" else [value]:
+        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < 1:
+            raise SeqlabError(
+                f"{name}={value!r} must be a number above 0 and below 1, or one for each order; "
+                "None estimates it"
+            )
+
+
+def of_order(name: str, value: float | Sequence[float], order: int, orders: int) -> float:
+    """The number for one order, where ``value`` is one for all or one for each.
+
+    Raises:
+        SeqlabError: there are not as many numbers as orders.
+    """
+    if not isinstance(value, Sequence):
+        return value
+    if len(value) != orders:
+        raise SeqlabError(
+            f"{name}={value!r} must be one number, or as many as the model has orders, {orders}"
+        )
+    return value[order - 1]

@@ -1,0 +1,126 @@
+"""Weights of a mixture of orders, fitted by expectation maximisation (EM)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqlab.lm.ngram.kernels.smoothing import collect, mix
+
+__all__ = ["NUM_BUCKETS", "MixtureOrder", "fit_mixture"]
+
+NUM_BUCKETS = 63  # the whole part of log2 of a 64-bit count
+
+_STEPS = 200  # EM gains little after 20 to 50
+_GAIN = 1e-7  # nats an event that a step must gain
+_Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class MixtureOrder:
+    """The k-grams of one order that events come down to, from long to short histories.
+
+    An event is an occurrence of a word after a history. It belongs to the longest n-gram h w
+    that has been seen; ``stepped`` counts it where h alone had been.
+
+    Args:
+        share: c(h w) / c(h) (N,), float32.
+        bucket: bucket of the count of h (N,), int8; -1 where h was never seen.
+        suffix: row of h' w one order lower (N,), int32.
+        events: how many events belong to each row (N,), float64.
+        stepped: for each bucket the events whose history was seen, but never with their word
+            (NUM_BUCKETS,), float64.
+    """
+
+    share: NDArray[np.float32]
+    bucket: NDArray[np.int8]
+    suffix: NDArray[np.int32]
+    events: _Floats
+    stepped: _Floats
+
+
+def fit_mixture(orders: Sequence[MixtureOrder], uniform: float) -> list[_Floats]:
+    """The weights l of the likeliest mixture P(w | h) = l c(h w) / c(h) + (1 - l) P(w | h').
+
+    One more event in each bucket, whose word was never seen after its history, keeps all weights
+    below 1. A bucket without events gets the weight of the next lower one that has some, or else
+    of the next higher one.
+
+    Args:
+        orders: from unigrams up.
+        uniform: P(w | h') of unigrams, 1 / V.
+
+    Returns:
+        For each order the weight of each bucket (NUM_BUCKETS,).
+
+    Source: Jelinek and Mercer (1980), "Interpolated estimation of Markov source parameters from
+    sparse data"; Dempster, Laird and Rubin (1977) for EM.
+    """
+    weights = [np.full(NUM_BUCKETS, 0.5) for _ in orders]
+    reached = [np.zeros(NUM_BUCKETS) for _ in orders]
+    total = sum(float(order.events.sum()) for order in orders)
+    best = -np.inf
+    for _ in range(_STEPS):
+        probabilities = _forward(orders, weights, uniform)
+        fit = _log_likelihood(orders, weights, probabilities)
+        if fit - best < _GAIN * total:
+            break
+        best = fit
+        taken, reached = _expect(orders, weights, probabilities)
+        weights = [t / r for t, r in zip(taken, reached, strict=True)]
+    return [_filled(w, r > 1) for w, r in zip(weights, reached, strict=True)]
+
+
+def _forward(
+    orders: Sequence[MixtureOrder], weights: list[_Floats], uniform: float
+) -> list[_Floats]:
+    """P(w | h) of all rows of all orders."""
+    probabilities = [np.full(1, uniform)]
+    for order, weight in zip(orders, weights, strict=True):
+        p = np.empty(len(order.share))
+        mix(order.share, order.bucket, order.suffix, weight, probabilities[-1], p)
+        probabilities.append(p)
+    return probabilities[1:]
+
+
+def _log_likelihood(
+    orders: Sequence[MixtureOrder], weights: list[_Floats], probabilities: list[_Floats]
+) -> float:
+    result = 0.0
+    for order, weight, p in zip(orders, weights, probabilities, strict=True):
+        happened = order.events > 0
+        result += float(order.events[happened] @ np.log(p[happened]))
+        result += float((order.stepped + 1) @ np.log1p(-weight))
+    return result
+
+
+def _expect(
+    orders: Sequence[MixtureOrder], weights: list[_Floats], probabilities: list[_Floats]
+) -> tuple[list[_Floats], list[_Floats]]:
+    """How many events take each order, and how many come down to it, by bucket."""
+    taken = [np.zeros(NUM_BUCKETS) for _ in orders]
+    reached = [order.stepped + 1 for order in orders]
+    gradient = np.zeros(len(orders[-1].share))
+    for k in reversed(range(len(orders))):
+        order, p = orders[k], probabilities[k]
+        gradient += order.events / p
+        lower = np.zeros(len(orders[k - 1].share) if k else 1)
+        collect(
+            order.share, p, order.bucket, order.suffix, weights[k], gradient, lower, taken[k],
+            reached[k],
+        )  # fmt: skip
+        gradient = lower
+    return taken, reached
+
+
+def _filled(weights: _Floats, known: NDArray[np.bool_]) -> _Floats:
+    """Weights of unknown buckets from the nearest known one, a lower one where there is one."""
+    places = np.flatnonzero(known)
+    if len(places) == 0:
+        return weights
+    lower = np.searchsorted(places, np.arange(len(weights)), side="right") - 1
+    result: _Floats = weights[places[np.maximum(lower, 0)]]
+    return result
