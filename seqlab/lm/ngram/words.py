@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,8 +166,7 @@ class Words:
                 "remove it from the text"
             )
         if stop < len(data) and learn:  # perhaps for want of room
-            longest = int(np.argmax(data[stop:] <= ord(" ")))
-            self._reserve(self._known + 1, int(self._starts[self._known]) + longest)
+            self._reserve(self._known + 1, int(self._starts[self._known]) + _length(data, stop))
         return int(stop), int(count)
 
     def _reserve(self, words: int, size: int) -> None:
@@ -187,6 +186,10 @@ class Words:
         self._table = np.zeros(1 << (4 * max(words, 16) - 1).bit_length(), np.int32)
         insert_words(self._table, self._hashes, 0, self._known)
 
-    def frozen_copy(self, keep: Sequence[int] | NDArray[np.int64]) -> Words:
-        """The words of the numbers ``keep``, in that order after the special ones."""
-        return Words(self[int(number)] for number in keep if number >= len(SPECIAL))
+
+def _length(data: NDArray[np.uint8], begin: int) -> int:
+    """Bytes of the word at data[begin:]; the last byte of ``data`` ends it at the latest."""
+    size = 64
+    while not (ends := data[begin : begin + size] <= ord(" ")).any():
+        size *= 8
+    return int(np.argmax(ends))
