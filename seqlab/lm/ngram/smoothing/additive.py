@@ -97,7 +97,7 @@ class Lidstone(Smoothing):
             events = event_counts(counts, order)
             totals, _ = history_sums(counts, order, events)
             longest = order == counts.order
-            p = (events + self.k) / (totals[level.context] + added).astype(np.float64)
+            p = (events + self.k) / (totals[level.context] + added)
             whole = begins[order - 1] | longest if order > 1 else np.full(len(level), longest)
             log_prob.append(np.where(whole, log32(p), np.float32(uniform)))
             if order == 1:

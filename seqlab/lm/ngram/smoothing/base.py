@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from seqlab.errors import DataError, SeqlabError
 from seqlab.lm.ngram.counts import NGramCounts
 from seqlab.lm.ngram.kernels.smoothing import count_of_counts, sum_histories
 from seqlab.lm.ngram.ngrams import BackoffTable
+from seqlab.lm.ngram.scratch import chunks
 from seqlab.lm.ngram.words import BEGIN
 
 __all__ = [
@@ -85,10 +86,13 @@ def counts_of_counts(events: NDArray[np.int64], highest: int) -> NDArray[np.int6
     return result
 
 
-def log32(probabilities: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Natural logarithms in single precision; overwrites its argument; ln 0 is -inf."""
+def log32(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Natural logarithms in single precision; ln 0 is -inf."""
+    result = np.empty(len(probabilities), np.float32)
     with np.errstate(divide="ignore"):
-        return np.log(probabilities, out=probabilities).astype(np.float32)
+        for part in chunks(len(result)):
+            result[part] = np.log(probabilities[part])
+    return result
 
 
 def check_fractions(name: str, value: object) -> None:

@@ -1,4 +1,4 @@
-"""Jelinek-Mercer smoothing: relative frequencies of all orders, mixed by weights that are fitted."""
+"""Jelinek-Mercer smoothing: relative frequencies of all orders, mixed by fitted weights."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class JelinekMercer(Smoothing):
         return interpolated(counts, weigh)
 
     def fit(self, counts: NGramCounts) -> list[NDArray[np.float64]]:
-        """l for each order; entry b is for histories that occur 2**b to 2**(b + 1) - 1 times (63,).
+        """The weights of each order; entry b is for histories that occur about 2**b times (63,).
 
         Without ``by_history_count`` only entry 0 has a meaning.
         """
@@ -108,15 +108,17 @@ class JelinekMercer(Smoothing):
         if self.held_out is None:
             events = left_out_events(counts, self.by_history_count)
         else:
-            numbers = self._held_out_numbers(counts)
+            numbers = self._held_out_numbers(counts, self.held_out)
             events = held_out_events(counts, numbers, self.by_history_count)
         return fit_mixture(events, 1 / num_events(counts))
 
-    def _held_out_numbers(self, counts: NGramCounts) -> NDArray[np.int32]:
+    def _held_out_numbers(
+        self, counts: NGramCounts, source: TextSource | NDArray[np.int32]
+    ) -> NDArray[np.int32]:
         words = counts.ngrams.words
-        if isinstance(self.held_out, np.ndarray):
-            numbers = self.held_out
-            if numbers.size and not (GAP <= numbers.min() and numbers.max() < len(words)):
+        if isinstance(source, np.ndarray):
+            numbers = source
+            if numbers.size and (numbers.min() < GAP or numbers.max() >= len(words)):
                 raise DataError(
                     f"held_out has word numbers from {numbers.min()} to {numbers.max()}, which "
                     f"must be within {GAP} and {len(words) - 1}; number it with the model's words"
@@ -125,6 +127,6 @@ class JelinekMercer(Smoothing):
         marks = bool(counts.occurrences[0][BEGIN])
         gap = np.array([GAP], np.int32)
         pieces = [gap]
-        for block in text_blocks(self.held_out, self.unit):
+        for block in text_blocks(source, self.unit):
             pieces += [words.numbers(block, marks=marks), gap]
         return np.concatenate(pieces)
