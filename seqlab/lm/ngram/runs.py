@@ -17,6 +17,7 @@ from seqlab.lm.ngram.kernels.rows import (
     reorder,
     sort_keys,
 )
+from seqlab.lm.ngram.scratch import release
 
 ROW_BYTES = 36  # of memory for each row while rows of one key are sorted, and 8 for each key more
 _MOST = 2**31 - 1
@@ -140,7 +141,11 @@ def shards(runs: Sequence[Run], shape: RowShape, num_words: int, rows: int) -> I
     A single last word may have more.
     """
     words = np.arange(num_words + 1, dtype=np.int64)
-    places = np.stack([run.places(words, shape) for run in runs])
+    found = []
+    for run in runs:
+        found.append(run.places(words, shape))
+        release(run.keys)
+    places = np.stack(found)
     total = places.sum(axis=0)
     begin = 0
     while begin < num_words:
