@@ -15,9 +15,18 @@ from seqlab.checks import check_at_least, did_you_mean
 from seqlab.errors import DataError, MissingDependencyError
 from seqlab.lm.ngram.kernels.text import part_characters
 from seqlab.lm.ngram.text_files import file_blocks, stored_size
+from seqlab.lm.ngram.text_files import unpacked_size as size_unpacked
 from seqlab.values import shown
 
-__all__ = ["SPACE", "TextSource", "Unit", "can_reread", "source_size", "text_blocks"]
+__all__ = [
+    "SPACE",
+    "TextSource",
+    "Unit",
+    "can_reread",
+    "source_size",
+    "text_blocks",
+    "unpacked_size",
+]
 
 TextSource: TypeAlias = (
     "str | os.PathLike[str] | Iterable[str] | Iterable[Sequence[str]] | Iterable[os.PathLike[str]]"
@@ -75,26 +84,38 @@ def text_blocks(
 
 
 def source_size(source: TextSource) -> int | None:
-    """Bytes of all files of a source as stored (compressed ones unpack to more); None if unknown.
+    """Bytes of all files of a source as they are stored; what progress is told. None if unknown.
 
     Unknown are standard input, pipes and sentences. An iterator is not touched.
 
     >>> source_size(["go on"]) is None
     True
     """
+    return _summed(stored_size, source)
+
+
+def unpacked_size(source: TextSource) -> int | None:
+    """Bytes of the text in all files of a source; what says how much memory it will need.
+
+    Of packed files it is guessed from their beginnings. None where ``source_size`` gives None.
+
+    Raises:
+        DataError: a file cannot be read, or is no text.
+    """
+    return _summed(size_unpacked, source)
+
+
+def _summed(size_of: Callable[[str], int | None], source: TextSource) -> int | None:
+    """Sum over the files of a source; None where one has no size, or there are none."""
     if isinstance(source, str | os.PathLike):
-        paths = [source]
+        paths: list[Any] = [source]
     elif isinstance(source, list | tuple) and all(isinstance(s, os.PathLike) for s in source):
         paths = list(source)
     else:
         return None
-    total = 0
-    for path in paths:
-        size = stored_size(os.fspath(path))
-        if size is None:
-            return None
-        total += size
-    return total
+    sizes = [size_of(os.fspath(path)) for path in paths]
+    known = [size for size in sizes if size is not None]
+    return sum(known) if paths and len(known) == len(sizes) else None
 
 
 def can_reread(source: TextSource) -> bool:

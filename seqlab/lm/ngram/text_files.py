@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from seqlab.errors import DataError
 from seqlab.values import shown
 
-__all__ = ["STANDARD_INPUT", "file_blocks"]
+__all__ = ["STANDARD_INPUT", "file_blocks", "stored_size", "unpacked_size"]
 
 STANDARD_INPUT = "-"
 LONGEST_LINE = 2**30  # bytes; one sentence must fit into memory several times over
 _NEWLINE = 10
 _BOM = b"\xef\xbb\xbf"
 _HEAD = 8  # bytes that tell what a file is
+_PROBE = 2**22  # bytes that tell how well a file is packed
 _CHUNK = 2**18  # stored bytes that are unpacked at once
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
 _FOREIGN = {
@@ -91,8 +92,9 @@ def _refuse(name: str, head: bytes, kinds: dict[bytes, str]) -> None:
 class _Content:
     """The bytes of a file, unpacked where it is compressed; ``count`` of those stored were read."""
 
-    def __init__(self, name: str, raw: Any) -> None:
+    def __init__(self, name: str, raw: Any, chunk: int = _CHUNK) -> None:
         self.name = name
+        self._chunk = chunk
         self.count = 0
         self._raw = raw
         self._kind: str | None = None
@@ -106,6 +108,11 @@ class _Content:
                 self._new, *errors = _unpacker(kind)
                 self._errors = (*self._errors, *errors)
                 self._member = self._new()
+
+    @property
+    def packed(self) -> bool:
+        """Whether the file is compressed."""
+        return self._kind is not None
 
     def fill(self, view: memoryview) -> int:
         """Fill the view, or as much of it as the file has; returns how many bytes."""
@@ -140,7 +147,7 @@ class _Content:
             if self._member.eof:
                 self._ahead = self._member.unused_data.lstrip(b"\0")
                 while not self._ahead:  # members may be padded with zeros
-                    stored = self._stored(_CHUNK)
+                    stored = self._stored(self._chunk)
                     if not stored:
                         return b""
                     self._ahead = stored.lstrip(b"\0")
@@ -150,7 +157,7 @@ class _Content:
             if unpacked:
                 return unpacked
             if not self._member.eof and not self._ahead:
-                self._ahead = self._stored(_CHUNK)
+                self._ahead = self._stored(self._chunk)
                 if not self._ahead:
                     raise EOFError("it ends too early")
 
@@ -236,6 +243,23 @@ def _after_last_newline(buffer: NDArray[np.uint8], begin: int, end: int) -> int:
             return start + int(found[-1]) + 1
         end, step = start, 4 * step
     return 0
+
+
+def unpacked_size(path: str) -> int | None:
+    """Bytes that a regular file holds, of a packed one guessed from its beginning; None for others.
+
+    Raises:
+        DataError: the file cannot be read, or is no text.
+    """
+    stored = stored_size(path)
+    if not stored:
+        return stored
+    with _opened(path) as raw:
+        content = _Content(path, raw, chunk=2**14)  # small, so that the count is close
+        if not content.packed:
+            return stored
+        filled = content.fill(memoryview(bytearray(_PROBE)))
+        return filled * max(stored, content.count) // content.count
 
 
 def stored_size(path: str) -> int | None:

@@ -11,6 +11,7 @@ import os
 import threading
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +22,14 @@ from hypothesis import strategies as st
 
 from seqlab.errors import DataError, SeqlabError
 from seqlab.lm.ngram import text_files
-from seqlab.lm.ngram.text import SPACE, can_reread, source_size, text_blocks
+from seqlab.lm.ngram.text import SPACE, can_reread, source_size, text_blocks, unpacked_size
 from seqlab.lm.ngram.words import Words
 
 PACK: dict[str, Callable[[bytes], bytes]] = {
     "plain": lambda data: data,
     "gzip": gzip.compress,
     "bzip2": bz2.compress,
-    "xz": lzma.compress,
+    "xz": partial(lzma.compress, preset=0),
 }
 
 
@@ -191,6 +192,18 @@ def test_sizes_and_rereading(tmp_path: Path) -> None:
     assert source_size("-") is None and source_size(iter([path])) is None
     assert can_reread(path) and can_reread([path]) and can_reread(["a b"])
     assert not can_reread(x for x in ["a"]) and not can_reread("-")
+
+
+@pytest.mark.parametrize("pack", sorted(PACK))
+def test_the_size_of_a_packed_text_is_guessed(tmp_path: Path, pack: str) -> None:
+    path = tmp_path / "packed"
+    numbers = b"".join(b"%d\n" % (i % 1000 * i % 5003) for i in range(1_200_000))
+    for data in (b"", b"some words\n", numbers):
+        path.write_bytes(PACK[pack](data))
+        size = unpacked_size(path)
+        assert size is not None and abs(size - len(data)) <= 0.25 * len(data)
+    assert unpacked_size([path, path]) == 2 * size
+    assert unpacked_size("-") is None and unpacked_size(["a"]) is None and unpacked_size([]) is None
 
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
