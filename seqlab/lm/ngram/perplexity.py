@@ -1,0 +1,272 @@
+"""Perplexity of a text: with and without unknown words, by sentence and by word."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqlab.errors import DataError
+from seqlab.lm.ngram.ngrams import BackoffTable
+from seqlab.lm.ngram.successors import Successors
+from seqlab.lm.ngram.words import BEGIN, END, GAP, UNKNOWN, Words
+
+__all__ = [
+    "Perplexity",
+    "SentenceScore",
+    "TokenScores",
+    "WordScore",
+    "count_characters",
+    "perplexity_of",
+    "score_tokens",
+]
+
+
+def _perplexity(log_prob: float, tokens: int) -> float:
+    """exp(-log_prob / tokens); nan without tokens, inf beyond what a float holds."""
+    if tokens == 0:
+        return math.nan
+    mean = -log_prob / tokens
+    return math.exp(mean) if mean < 700 else math.inf
+
+
+@dataclass(frozen=True)
+class WordScore:
+    """A word as a model sees it.
+
+    Args:
+        word: the word; ``<unk>`` where the model does not know it.
+        log_prob: natural log-probability after the words before it.
+        order: length of the longest n-gram of the model that it ends; 0 where that is not known.
+        unknown: whether it is ``<unk>``.
+    """
+
+    word: str
+    log_prob: float
+    order: int
+    unknown: bool
+
+
+@dataclass(frozen=True)
+class SentenceScore:
+    """A sentence as a model sees it.
+
+    Args:
+        log_prob: natural log-probability, ``</s>`` included.
+        tokens: its words and ``</s>``.
+        unknown: how many are ``<unk>``.
+    """
+
+    log_prob: float
+    tokens: int
+    unknown: int
+
+    @property
+    def perplexity(self) -> float:
+        """exp(-log_prob / tokens); inf where a word has the probability 0."""
+        return _perplexity(self.log_prob, self.tokens)
+
+
+@dataclass(frozen=True)
+class Perplexity:
+    """How well a model predicts a text; every ``</s>`` is a token, ``<s>`` is not.
+
+    Args:
+        log_prob: natural log-probability of all tokens.
+        log_prob_known: that of the tokens that are not ``<unk>``.
+        tokens: words and ends of sentences.
+        unknown: how many of them are ``<unk>``.
+        sentences: how many sentences.
+        zeros: tokens of probability 0 (maximum likelihood has them); any makes the perplexity
+            inf.
+        order_hits: how many tokens end a k-gram of the model, and no longer one, for k = 1, 2,
+            ...; empty where that is not known.
+        characters: of the text, ends of lines included; 0 where they were not counted.
+
+    Example:
+        >>> result = Perplexity(math.log(0.125), math.log(0.5), 3, 1, 1)
+        >>> result.perplexity, round(result.perplexity_excluding_unknown, 4)
+        (2.0, 1.4142)
+    """
+
+    log_prob: float
+    log_prob_known: float
+    tokens: int
+    unknown: int
+    sentences: int
+    zeros: int = 0
+    order_hits: tuple[int, ...] = ()
+    characters: int = 0
+
+    @property
+    def perplexity(self) -> float:
+        """exp(-log_prob / tokens): an unknown word counts with the probability of ``<unk>``."""
+        return _perplexity(self.log_prob, self.tokens)
+
+    @property
+    def perplexity_excluding_unknown(self) -> float:
+        """The same over the known tokens; unknown words stay in the contexts of others."""
+        return _perplexity(self.log_prob_known, self.tokens - self.unknown)
+
+    @property
+    def cross_entropy(self) -> float:
+        """Bits that a token takes: the base-2 logarithm of the perplexity."""
+        return -self.log_prob / self.tokens / math.log(2) if self.tokens else math.nan
+
+    @property
+    def bits_per_character(self) -> float:
+        """Bits that a character takes; nan where characters were not counted.
+
+        For models of different tokens, such as words and subwords, whose perplexities cannot be
+        compared.
+        """
+        return -self.log_prob / self.characters / math.log(2) if self.characters else math.nan
+
+    @property
+    def unknown_rate(self) -> float:
+        """Part of the words, ends of sentences not counted, that is unknown."""
+        words = self.tokens - self.sentences
+        return self.unknown / words if words > 0 else 0.0
+
+    @property
+    def hit_rates(self) -> tuple[float, ...]:
+        """Part of the tokens that end a k-gram of the model, and no longer one, k = 1, 2, ..."""
+        return tuple(count / self.tokens for count in self.order_hits)
+
+
+@dataclass(frozen=True)
+class TokenScores:
+    """Every token of a text as a model sees it: what tables and comparisons are made from.
+
+    Args:
+        words: the model's vocabulary.
+        numbers: word numbers (T,), int32; ``</s>`` ends a sentence.
+        log_probs: natural log-probabilities (T,).
+        orders: length of the longest n-gram that each token ends (T,), int8; empty where that is
+            not known.
+        ends: end of each sentence in the arrays (S,), int64, rising.
+
+    Raises:
+        DataError: the arrays do not fit each other, or a log-probability is NaN or above 0.
+    """
+
+    words: Words
+    numbers: NDArray[np.int32]
+    log_probs: NDArray[np.float64]
+    orders: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
+    ends: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __post_init__(self) -> None:
+        tokens = len(self.numbers)
+        if len(self.log_probs) != tokens or len(self.orders) not in (0, tokens):
+            raise DataError(
+                f"{tokens} tokens must have as many log-probabilities ({len(self.log_probs)}) and "
+                f"orders ({len(self.orders)}, or none); score the same text"
+            )
+        if np.isnan(self.log_probs).any() or (np.asarray(self.log_probs) > 1e-3).any():
+            raise DataError(
+                "log-probabilities must be at most 0 and no NaN; give natural logarithms"
+            )
+        if not len(self.ends):
+            ends = np.flatnonzero(self.numbers == END).astype(np.int64) + 1
+            if tokens and (not len(ends) or ends[-1] != tokens):
+                ends = np.append(ends, np.int64(tokens))
+            object.__setattr__(self, "ends", ends)
+        if tokens != (self.ends[-1] if len(self.ends) else 0) or (np.diff(self.ends) < 0).any():
+            raise DataError(f"ends of sentences must rise to the number of tokens, {tokens}")
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def sentences(self) -> list[SentenceScore]:
+        """A row for each sentence."""
+        totals = self.sentence_sums(self.log_probs)
+        unknown = self.sentence_sums((self.numbers == UNKNOWN).astype(np.float64))
+        sizes = np.diff(self.ends, prepend=0)
+        return [
+            SentenceScore(float(total), int(size), int(count))
+            for total, size, count in zip(totals, sizes, unknown, strict=True)
+        ]
+
+    def sentence_sums(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Sum of a value of each token over every sentence (S,); -inf stays in its sentence."""
+        sentence = np.repeat(np.arange(len(self.ends)), np.diff(self.ends, prepend=0))
+        return np.bincount(sentence, values, len(self.ends)).astype(np.float64)
+
+    def word_table(self) -> Iterator[WordScore]:
+        """A row for each token, in the order of the text."""
+        for place, (number, log_prob) in enumerate(zip(self.numbers, self.log_probs, strict=True)):
+            order = int(self.orders[place]) if len(self.orders) else 0
+            yield WordScore(
+                self.words[int(number)], float(log_prob), order, bool(number == UNKNOWN)
+            )
+
+
+def score_tokens(model: BackoffTable | Successors, stream: NDArray[np.int32]) -> TokenScores:
+    """Score every token of a stream with a model in memory.
+
+    Args:
+        model: the model.
+        stream: word numbers (T,), int32, such as ``words.numbers(text, marks=True)``; ``<s>``
+            and gaps (-1) begin anew and are left out of the result.
+
+    Raises:
+        DataError: a number is no word.
+
+    Example:
+        >>> from seqlab.lm.ngram.ngrams import NGrams, unigram_level
+        >>> words = Words(["a"])
+        >>> log_prob = np.log(np.float32([0.25, 1e-9, 0.25, 0.5]))
+        >>> table = BackoffTable(NGrams(words, (unigram_level(words),)), (log_prob,), ())
+        >>> scores = score_tokens(table, words.numbers("a b", marks=True))
+        >>> [(row.word, round(row.log_prob, 2), row.unknown) for row in scores.word_table()]
+        [('a', -0.69, False), ('<unk>', -1.39, True), ('</s>', -1.39, False)]
+        >>> round(perplexity_of(scores).perplexity, 4)
+        3.1748
+    """
+    successors = Successors.of(model)
+    log_probs, orders = successors.score(stream)
+    predicted = (stream != BEGIN) & (stream != GAP)
+    return TokenScores(successors.words, stream[predicted], log_probs[predicted], orders[predicted])
+
+
+def perplexity_of(scores: TokenScores, characters: int = 0, order: int = 0) -> Perplexity:
+    """Perplexity of a scored text, as KenLM's ``query`` defines it with and without unknown words.
+
+    Args:
+        scores: the tokens.
+        characters: how many characters the text has (``count_characters``), for
+            ``bits_per_character``.
+        order: for how many orders hits are listed; as many as occur unless given.
+
+    Raises:
+        DataError: there are no tokens.
+    """
+    if len(scores) == 0:
+        raise DataError("a text of 0 tokens has no perplexity; it must have at least one sentence")
+    known = scores.numbers != UNKNOWN
+    hits: list[int] = []
+    if len(scores.orders):
+        hits = np.bincount(scores.orders, minlength=order + 1)[1:].tolist()
+    return Perplexity(
+        log_prob=float(scores.log_probs.sum()),
+        log_prob_known=float(scores.log_probs[known].sum()),
+        tokens=len(scores),
+        unknown=int(len(scores) - np.count_nonzero(known)),
+        sentences=len(scores.ends),
+        zeros=int(np.count_nonzero(np.isneginf(scores.log_probs))),
+        order_hits=tuple(hits),
+        characters=characters,
+    )
+
+
+def count_characters(sentences: Iterable[str]) -> int:
+    """Characters of sentences whose words are parted by one space, ends of lines included.
+
+    >>> count_characters(["to  be", ""])
+    7
+    """
+    return sum(len(" ".join(sentence.split())) + 1 for sentence in sentences)
