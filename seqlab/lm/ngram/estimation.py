@@ -84,8 +84,8 @@ class Estimation:
         return count_numbers(text, self.order, self.resources(scratch), progress)
 
     def resources(self, scratch: Scratch) -> Resources:
-        """What counting may use: half of the memory allowed goes to sorting."""
-        memory = parse_size(self.memory) // 2 if self.memory and scratch.on_disk else None
+        """What counting may use: a third of the memory allowed goes to sorting."""
+        memory = parse_size(self.memory) // 3 if self.memory and scratch.on_disk else None
         return Resources(scratch, memory, self.threads or default_threads())
 
     def estimate(self, counts: NGramCounts, scratch: Scratch) -> BackoffTable:

@@ -111,7 +111,7 @@ class ModifiedKneserNey(Smoothing):
         """
         scratch = scratch or Scratch()
         adjusted = adjusted_counts(counts, scratch)
-        statistics = [counts_of_counts(values, 4) for values in adjusted]
+        statistics = [_statistics(values) for values in adjusted]
         if self.like_lmplz:
             _recount_last(counts, adjusted, statistics)
         discounts = [self._order_discounts(k, n) for k, n in enumerate(statistics, 1)]
@@ -242,6 +242,15 @@ def adjusted_counts(counts: NGramCounts, scratch: Scratch) -> tuple[NDArray[np.i
         result[0] = result[0].copy()
         result[0][BEGIN] = 0
     return tuple(result)
+
+
+def _statistics(adjusted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How many n-grams have an adjusted count of 0 to 4 (5,)."""
+    result = np.zeros(5, np.int64)
+    for part in chunks(len(adjusted)):
+        result += counts_of_counts(adjusted[part], 4)
+        release(adjusted)
+    return result
 
 
 def _recount_last(
