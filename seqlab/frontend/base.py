@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import abc
+import contextlib
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Self
 
 import torch
@@ -74,11 +76,8 @@ class FramedFrontend(SpectralFrontend):
                 f"{len(lengths)} lengths for {len(waveform)} waveforms; pass one length for each"
             )
         counts = self.output_lengths(lengths)
-        with torch.autocast(waveform.device.type, enabled=False):
-            features = self._batch_rows(waveform, lengths, counts)
-            if self.options.dynamic_range is not None:
-                features = limit_range(features, counts, self.options.dynamic_range)
-            features = self.with_deltas(self.finish(features), counts)
+        with _full_precision(waveform.device.type):
+            features = self._joined(self._batch_rows(waveform, lengths, counts), counts)
         return self._clear_padding(features, counts), counts
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
@@ -102,19 +101,24 @@ class FramedFrontend(SpectralFrontend):
         check_sample_rate(name, self.sample_rate, sample_rate)
         waveform = torch.as_tensor(waveform, device=self.window.device)
         check_recording(name, waveform, self.options.scale)
-        lengths = torch.tensor([len(waveform)], device=waveform.device)
-        features, _ = self.forward(waveform.unsqueeze(0), lengths)
-        return features[0]
+        if waveform.requires_grad or not self._uses_kernel(waveform):
+            lengths = torch.tensor([len(waveform)], device=waveform.device)
+            return self.forward(waveform.unsqueeze(0), lengths)[0][0]
+        # The same by whole numbers: for a short recording, tensors of one cost as much as it does.
+        count = self.layout.count(len(waveform))
+        with _full_precision("cpu"):
+            rows = compute_rows(self, waveform.unsqueeze(0), [len(waveform)], [count])
+            return self._joined(rows, [count])[0]
 
     def static_features(self, stretch: Stretch) -> Tensor:
         """Static features (B, T, static_dim) of streams that run abreast."""
         samples, offset = stretch.samples, stretch.offset
         lengths = torch.full((len(samples),), stretch.length, device=samples.device)
-        with torch.autocast(samples.device.type, enabled=False):
+        with _full_precision(samples.device.type):
             if self._uses_kernel(samples) and not samples.requires_grad:
-                counts = torch.full((len(samples),), stretch.last)
-                rows = compute_rows(self, samples, lengths, counts, stretch.first, offset)
-                return self.finish(rows)
+                streams = len(samples)
+                wanted = [stretch.length] * streams, [stretch.last] * streams
+                return self.finish(compute_rows(self, samples, *wanted, stretch.first, offset))
             scaled = self.scaled(samples, offset)
             frames = cut_frames(scaled, lengths, self.layout, stretch.first, stretch.last, offset)
             return self.finish(torch.stack([self._rows_in_blocks(stream) for stream in frames]))
@@ -124,7 +128,7 @@ class FramedFrontend(SpectralFrontend):
         plain = all(self._uses_kernel(s.samples) and not s.samples.requires_grad for s in stretches)
         if not plain or sum(s.last - s.first for s in stretches) > _FEW_FRAMES:
             return super().ragged_static_features(stretches)
-        with torch.autocast("cpu", enabled=False):
+        with _full_precision("cpu"):
             features = self.finish(compute_ragged_rows(self, stretches)[None])[0]
         return list(torch.split(features, [each.last - each.first for each in stretches]))
 
@@ -136,6 +140,15 @@ class FramedFrontend(SpectralFrontend):
         return add_deltas(
             features, counts, options.delta_order, options.delta_window, options.delta_method
         )
+
+    def _joined(self, rows: Tensor, counts: Tensor | Sequence[int]) -> Tensor:
+        """Features (B, T, output_dim) of rows (B, T, row_dim) of ``counts`` frames (B,)."""
+        if self.options.dynamic_range is not None:
+            rows = limit_range(rows, torch.as_tensor(counts), self.options.dynamic_range)
+        features = self.finish(rows)
+        if self.options.delta_order == 0:
+            return features
+        return self.with_deltas(features, torch.as_tensor(counts))
 
     # Rows ----------------------------------------------------------------------------------
 
@@ -156,7 +169,7 @@ class FramedFrontend(SpectralFrontend):
             if waveform.requires_grad and torch.is_grad_enabled():
                 rows: Tensor = DifferentiableRows.apply(waveform, self, lengths, counts)
                 return rows
-            return compute_rows(self, waveform, lengths, counts)
+            return compute_rows(self, waveform, lengths.tolist(), counts.tolist())
         if self.block_frames == 0 or waveform.device.type != "cpu" or is_traced(waveform):
             return self.torch_rows(waveform, lengths, counts)
         total = int(counts.max()) if len(counts) else 0
@@ -169,5 +182,13 @@ class FramedFrontend(SpectralFrontend):
         if features.requires_grad or not self._uses_kernel(features):
             return zero_padding(features, counts)
         for row, count in zip(features, counts.tolist(), strict=True):
-            row[count:] = 0  # in place: a copy of an hour costs more than its features
+            if count < len(row):
+                row[count:] = 0  # in place: a copy of an hour costs more than its features
         return features
+
+
+def _full_precision(device: str) -> AbstractContextManager[Any]:
+    """A block without autocast; leaving out what is not on saves a short recording time."""
+    if torch.is_autocast_enabled(device):
+        return torch.autocast(device, enabled=False)
+    return contextlib.nullcontext()

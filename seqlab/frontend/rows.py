@@ -1,13 +1,10 @@
-"""Rows of a batch on a CPU: which frames to compute together, in which thread, and the gradient."""
+"""Rows of a batch on a CPU: which frames to compute together, and the gradient."""
 
 from __future__ import annotations
 
-import functools
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,12 +17,9 @@ from seqlab.frontend.kernel.gradient import add_sample_gradient
 from seqlab.frontend.kernel.tables import Tables
 from seqlab.frontend.options import FrameOptions
 from seqlab.frontend.streaming import Stretch
-
-Task = TypeVar("Task")
+from seqlab.frontend.threads import share, task_frames
 
 _BLOCK_VALUES = 32768  # of the rows of a block: fits the cache, and one thread of torch handles it
-_TASK_FRAMES = 4096  # of a task, which works through them block by block
-_THREADING_FRAMES = 1024  # of each thread; below it, handing over costs more than it saves
 
 
 class RowSource(Protocol):
@@ -42,14 +36,15 @@ class RowSource(Protocol):
     def scaled(self, samples: Tensor, offset: int) -> Tensor:
         """Samples as frames read them."""
 
-    def prepare_samples(self, samples: Tensor, offset: int) -> tuple[Tensor, np.float32]:
-        """Samples for the kernel, and a factor."""
+    @property
+    def kernel_compresses(self) -> bool:
+        """Whether ``compressed`` is what the kernel does, too."""
+
+    def prepare_samples(self, samples: Tensor, offset: int) -> tuple[Tensor, float]:
+        """Samples (n,) for the kernel, and a factor."""
 
     def compressed(self, rows: Tensor) -> Tensor:
         """Rows of energies on the scale of the features."""
-
-    def compress_in_place(self, rows: Tensor) -> None:
-        """The same, in place."""
 
     def torch_rows(self, waveform: Tensor, lengths: Tensor, counts: Tensor) -> Tensor:
         """Rows of a batch, by torch."""
@@ -64,10 +59,17 @@ class Block:
     last: int
 
 
-def _blocks(counts: list[int], first: int, size: int) -> Iterator[Block]:
-    for item, count in enumerate(counts):
-        for begin in range(first, count, size):
-            yield Block(item, begin, min(begin + size, count))
+def _blocks(
+    layout: FrameLayout, samples: Sequence[int], counts: Sequence[int], first: int, size: int
+) -> Iterator[Block]:
+    """Blocks of at most ``size`` frames; those that read beyond the ends have their own."""
+    for item, (length, count) in enumerate(zip(samples, counts, strict=True)):
+        begins = max(first, min(-(-layout.left // layout.hop_length), count))
+        ends = (length + layout.left - layout.win_length) // layout.hop_length + 1
+        ends = max(begins, min(ends, count))
+        for part in (range(first, begins), range(begins, ends), range(ends, count)):
+            for begin in range(part.start, part.stop, size):
+                yield Block(item, begin, min(begin + size, part.stop))
 
 
 def _block_frames(frontend: RowSource) -> int:
@@ -77,8 +79,8 @@ def _block_frames(frontend: RowSource) -> int:
 def compute_rows(
     frontend: RowSource,
     waveform: Tensor,
-    lengths: Tensor,
-    counts: Tensor,
+    lengths: Sequence[int],
+    counts: Sequence[int],
     first: int = 0,
     offset: int = 0,
 ) -> Tensor:
@@ -95,47 +97,21 @@ def compute_rows(
     Returns:
         Rows (B, T, row_dim), T the most of ``counts - first``; zero beyond the counts.
     """
-    wanted = counts.tolist()
-    samples_of = lengths.tolist()
-    total = max([count - first for count in wanted], default=0)
-    rows = torch.empty(len(waveform), max(total, 0), frontend.row_dim)
-    for row, count in zip(rows, wanted, strict=True):
-        row[max(count - first, 0) :] = 0
-    frames = sum(max(count - first, 0) for count in wanted)
-    size = max(1, min(-(-frames // _threads(frames)), _TASK_FRAMES))
+    frames = [max(count - first, 0) for count in counts]
+    longest, total = max(frames, default=0), sum(frames)
+    rows = torch.empty(len(waveform), longest, frontend.row_dim)
+    for row, count in zip(rows, frames, strict=True):
+        if count < longest:
+            row[count:] = 0
+    waveform = waveform.detach()
 
     def work(task: Block) -> None:
         out = rows[task.item, task.first - first : task.last - first]
-        _compute_block(frontend, waveform[task.item], samples_of[task.item], task, offset, out)
+        piece = _cut_piece(frontend, waveform[task.item], lengths[task.item], task, offset)
+        _compute_piece(frontend, piece, out)
 
-    _share(work, list(_blocks(wanted, first, size)), frames)
+    share(work, _blocks(frontend.layout, lengths, counts, first, task_frames(total)), total)
     return rows
-
-
-def _threads(frames: int) -> int:
-    return max(1, min(torch.get_num_threads(), frames // _THREADING_FRAMES))
-
-
-def _share(work: Callable[[Task], None], tasks: Sequence[Task], frames: int) -> None:
-    """Do all tasks, ``frames`` in sum, in as many threads as torch may use and as pay."""
-    threads = min(_threads(frames), len(tasks))
-    if threads < 2:
-        for task in tasks:
-            work(task)
-        return
-    inference = torch.is_inference_mode_enabled()  # what a thread must be told
-
-    def in_thread(task: Task) -> None:
-        with torch.inference_mode(inference):
-            work(task)
-
-    list(_pool(threads, os.getpid()).map(in_thread, tasks))
-
-
-@functools.lru_cache(maxsize=1)
-def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """Threads kept from call to call; those of a parent ``process`` do not survive a fork."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="seqlab-features")
 
 
 @dataclass(frozen=True)
@@ -143,7 +119,7 @@ class _Piece:
     """Samples that the frames of a block read, as the kernel takes them."""
 
     samples: NDArray[np.float32]
-    factor: np.float32  # still to be applied
+    factor: float  # still to be applied
     places: slice | Tensor  # which samples of the recording they are
     inside: NDArray[np.bool_] | None  # False where silence stands beyond the ends; None: nowhere
 
@@ -156,14 +132,14 @@ def _cut_piece(
     begin, end = layout.span(block.first, block.last)
     if begin >= 0 and end <= length:
         at = slice(begin - offset, end - offset)
-        piece, factor = frontend.prepare_samples(samples[None, at], begin)
-        return _Piece(np.ascontiguousarray(piece[0].numpy()), factor, at, None)
+        piece, factor = frontend.prepare_samples(samples[at], begin)
+        return _Piece(np.ascontiguousarray(piece.numpy()), factor, at, None)
     position = torch.arange(begin, end)
     places = source_index(position, torch.tensor([length]), layout.edges)[0]
     low, high = int(places.min()), int(places.max()) + 1
     # Dither belongs to the samples, so it comes before they are mirrored at the ends.
-    piece, factor = frontend.prepare_samples(samples[None, low - offset : high - offset], low)
-    values = piece[0][places - low].numpy()
+    piece, factor = frontend.prepare_samples(samples[low - offset : high - offset], low)
+    values = piece[places - low].numpy()
     inside = None
     if layout.edges == "zero":
         inside = ((position >= 0) & (position < length)).numpy()
@@ -171,29 +147,30 @@ def _cut_piece(
     return _Piece(values, factor, places - offset, inside)
 
 
-def _energies(frontend: RowSource, piece: _Piece, out: Tensor, begin: int = 0) -> None:
-    """Rows (T, row_dim) of a piece from sample ``begin`` on, before compression, to ``out``."""
+def _compute_piece(frontend: RowSource, piece: _Piece, out: Tensor) -> None:
+    """Rows (T, row_dim) of a piece to ``out``."""
+    if frontend.kernel_compresses:
+        _run_kernel(frontend, piece, out, True)
+        return
+    size, hop = _block_frames(frontend), frontend.layout.hop_length
+    for begin in range(0, len(out), size):
+        part = out[begin : begin + size]
+        rest = replace(piece, samples=piece.samples[begin * hop :])
+        _run_kernel(frontend, rest, part, False)
+        with torch.no_grad():
+            part.copy_(frontend.compressed(part))
+
+
+def _run_kernel(frontend: RowSource, piece: _Piece, out: Tensor, compress: bool) -> None:
     spectral_rows(  # type: ignore[no-untyped-call]
-        piece.samples[begin:],
+        piece.samples,
         piece.factor,
         frontend.tables,
+        compress,
         frontend.band_column,
         frontend.energy_column or 0,
         out.numpy(),
     )
-
-
-def _compute_block(
-    frontend: RowSource, samples: Tensor, length: int, block: Block, offset: int, out: Tensor
-) -> None:
-    """Rows of one block to ``out``; ``samples`` (N,) begin with number ``offset``."""
-    size, hop = _block_frames(frontend), frontend.layout.hop_length
-    with torch.no_grad():
-        piece = _cut_piece(frontend, samples, length, block, offset)
-        for begin in range(0, len(out), size):
-            part = out[begin : begin + size]
-            _energies(frontend, piece, part, begin * hop)
-            frontend.compress_in_place(part)
 
 
 def compute_ragged_rows(frontend: RowSource, stretches: Sequence[Stretch]) -> Tensor:
@@ -208,7 +185,9 @@ def compute_ragged_rows(frontend: RowSource, stretches: Sequence[Stretch]) -> Te
         starts.append(slots)
         if stretch.last > stretch.first:
             block = Block(0, stretch.first, stretch.last)
-            piece = _cut_piece(frontend, stretch.samples[0], stretch.length, block, stretch.offset)
+            piece = _cut_piece(
+                frontend, stretch.samples[0].detach(), stretch.length, block, stretch.offset
+            )
             pieces.append((slots * hop, piece))
             slots += -(-len(piece.samples) // hop)
     if not pieces:
@@ -217,14 +196,14 @@ def compute_ragged_rows(frontend: RowSource, stretches: Sequence[Stretch]) -> Te
     for begin, piece in pieces:
         samples[begin : begin + len(piece.samples)] = piece.samples
     rows = torch.zeros(slots, frontend.row_dim)
-    with torch.no_grad():
-        _energies(frontend, _Piece(samples, pieces[0][1].factor, slice(0), None), rows)
-        places = [
+    _compute_piece(frontend, _Piece(samples, pieces[0][1].factor, slice(0), None), rows)
+    return rows[
+        [
             start + frame
             for start, stretch in zip(starts, stretches, strict=True)
             for frame in range(stretch.last - stretch.first)
         ]
-        return frontend.compressed(rows[places])
+    ]
 
 
 class DifferentiableRows(torch.autograd.Function):
@@ -241,7 +220,7 @@ class DifferentiableRows(torch.autograd.Function):
         """Rows (B, T, row_dim); arguments as ``compute_rows``."""
         ctx.save_for_backward(waveform, lengths, counts)
         ctx.frontend = frontend
-        return compute_rows(frontend, waveform, lengths, counts)
+        return compute_rows(frontend, waveform, lengths.tolist(), counts.tolist())
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
@@ -257,14 +236,12 @@ class DifferentiableRows(torch.autograd.Function):
         wanted, samples_of = counts.tolist(), lengths.tolist()
 
         def work(item: int) -> None:  # the blocks of an item overlap, so one thread takes them all
-            for first in range(0, wanted[item], size):
-                block = Block(item, first, min(first + size, wanted[item]))
+            length, count = samples_of[item], wanted[item]
+            for block in _blocks(ctx.frontend.layout, [length], [count], 0, size):
                 part = gradient[item, block.first : block.last]
-                _add_gradient(
-                    ctx.frontend, waveform[item], samples_of[item], block, part, result[item]
-                )
+                _add_gradient(ctx.frontend, waveform[item], length, block, part, result[item])
 
-        _share(work, range(len(waveform)), sum(wanted))
+        share(work, range(len(waveform)), sum(wanted))
         return result, None, None, None
 
 
@@ -279,11 +256,11 @@ def _add_gradient(
     """Add to ``result`` (N,) what the gradient (T, row_dim) of the rows of ``block`` brings."""
     piece = _cut_piece(frontend, samples, length, block, 0)
     energies = torch.empty(gradient.shape)
-    _energies(frontend, piece, energies)
+    _run_kernel(frontend, piece, energies, False)
     with torch.enable_grad():
         rows = frontend.compressed(energies.requires_grad_())
     (wanted,) = torch.autograd.grad(rows, energies, gradient)
-    back = np.zeros(len(piece.samples), np.float32)
+    back = np.zeros(len(piece.samples))
     add_sample_gradient(  # type: ignore[no-untyped-call]
         piece.samples,
         piece.factor,
@@ -295,7 +272,7 @@ def _add_gradient(
     )
     if piece.inside is not None:
         back[~piece.inside] = 0
-    share = torch.from_numpy(back).to(result.dtype) * (frontend.options.scale / float(piece.factor))
+    share = torch.from_numpy(back * (frontend.options.scale / piece.factor)).to(result.dtype)
     if isinstance(piece.places, slice):
         result[piece.places] += share
     else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,8 +13,10 @@ from seqlab.frontend.framing import cut_frames, dither_noise, preemphasize
 from seqlab.frontend.kernel import tables
 from seqlab.frontend.options import FrameOptions
 from seqlab.frontend.spectrum import (
+    EPSILON,
     compress,
     log_energy,
+    log_scale,
     power_spectrum,
     row_product,
 )
@@ -75,18 +76,23 @@ class SpectralFrontend(StreamingFrontend):
         # A spectrum of as many bins as a row has columns gives up bin 0 for the energy.
         bands = self.n_fft // 2 + 1 if weights is None else weights.shape[1]
         self.band_column = row_dim - bands if energy_column == 0 else 0
-        window = make_window(
+        window = self.exact_window()
+        self.register_buffer("window", window.float(), persistent=False)
+        transform = _window_transform(window, self.n_fft)
+        self.register_buffer("window_transform", transform.float(), persistent=False)
+        mel = None if weights is None else weights.float()
+        self.register_buffer("mel", mel, persistent=False)
+        self.tables = self._make_tables(window, mel)
+
+    def exact_window(self) -> Tensor:
+        """Window (win_length,), float64; ``window`` is this in the precision of the front end."""
+        options = self.options
+        return make_window(
             options.window,
             self.win_length,
             periodic=options.periodic,
             blackman_coeff=options.blackman_coeff,
         )
-        self.register_buffer("window", window.float(), persistent=False)
-        transform = torch.view_as_real(torch.fft.rfft(window, n=self.n_fft)).float()
-        self.register_buffer("window_transform", transform, persistent=False)
-        mel = None if weights is None else weights.float()
-        self.register_buffer("mel", mel, persistent=False)
-        self.tables = self._make_tables(window, mel)
 
     def _make_tables(self, window: Tensor, mel: Tensor | None) -> tables.Tables | None:
         """Constants of the compiled kernel; None where it has no way to compute these settings."""
@@ -103,7 +109,22 @@ class SpectralFrontend(StreamingFrontend):
             remove_dc=options.remove_dc,
             magnitude=options.power == 1,
             energy=_ENERGIES[options.energy],
+            compression=self._compression(),
         )
+
+    def _compression(self) -> tables.Compression:
+        options = self.options
+        factor, shift = 0.0, 0.0
+        if options.compression != "none":
+            factor, shift = log_scale(options.compression, options.power)
+        least = max(options.energy_floor, EPSILON)
+        return tables.Compression(options.floor, least, factor, shift)
+
+    @property
+    def kernel_compresses(self) -> bool:
+        """Whether the kernel knows the compression: no subclass has another."""
+        kind, here = type(self), SpectralFrontend
+        return kind.compress is here.compress and kind.compressed is here.compressed
 
     def torch_rows(self, waveform: Tensor, lengths: Tensor, counts: Tensor) -> Tensor:
         """Rows (B, T, row_dim) of a batch, by torch and in one block."""
@@ -147,13 +168,6 @@ class SpectralFrontend(StreamingFrontend):
         energy = log_energy(energy, self.options.energy_floor)
         return torch.cat([energy, bands] if self.energy_column == 0 else [bands, energy], -1)
 
-    def compress_in_place(self, rows: Tensor) -> None:
-        """Bring rows (M, row_dim) of energies to the scale of the features, without a copy."""
-        energy, bands = self._columns(rows)
-        self.compress(bands, bands)
-        if energy is not None:
-            log_energy(energy, self.options.energy_floor, energy)
-
     def _columns(self, rows: Tensor) -> tuple[Tensor | None, Tensor]:
         """The column of the energy, where there is one, and the others."""
         if self.energy_column is None:
@@ -162,10 +176,10 @@ class SpectralFrontend(StreamingFrontend):
             return rows[:, :1], rows[:, 1:]
         return rows[:, -1:], rows[:, :-1]
 
-    def compress(self, values: Tensor, out: Tensor | None = None) -> Tensor:
+    def compress(self, values: Tensor) -> Tensor:
         """Energies on the scale asked for by ``compression``."""
         options = self.options
-        return compress(values, options.compression, options.floor, options.power, out)
+        return compress(values, options.compression, options.floor, options.power)
 
     def _spectrum(self, frames: Tensor) -> tuple[Tensor, Tensor | None]:
         """Spectrum (M, n_fft // 2 + 1) and, where asked for, energy (M, 1) of frames."""
@@ -197,11 +211,11 @@ class SpectralFrontend(StreamingFrontend):
             samples = samples * self.options.scale
         return samples + self._dither(samples, offset) if self.options.dither else samples
 
-    def prepare_samples(self, samples: Tensor, offset: int) -> tuple[Tensor, np.float32]:
-        """Samples (B, n) for the kernel, and the factor that is still to be applied to them."""
+    def prepare_samples(self, samples: Tensor, offset: int) -> tuple[Tensor, float]:
+        """Samples (n,) for the kernel, and the factor that is still to be applied to them."""
         if samples.dtype == torch.float32 and not self.options.dither:
-            return samples, np.float32(self.options.scale)
-        return self.scaled(samples, offset), np.float32(1)
+            return samples, float(self.options.scale)
+        return self.scaled(samples[None], offset)[0], 1.0
 
     def _dither(self, samples: Tensor, offset: int) -> Tensor:
         options = self.options
@@ -216,5 +230,15 @@ class SpectralFrontend(StreamingFrontend):
             narrow = moved.dtype in (torch.float16, torch.bfloat16)
             return tensor.to(moved.device) if narrow else moved
 
+        before = self.window.dtype
         result: Self = super()._apply(keep_precision, recurse)  # type: ignore[no-untyped-call]
+        if before != self.window.dtype == torch.float64:  # the digits that float32 had no room for
+            window = self.exact_window()
+            self.window = window.to(self.window)
+            self.window_transform = _window_transform(window, self.n_fft).to(self.window)
         return result
+
+
+def _window_transform(window: Tensor, n_fft: int) -> Tensor:
+    """Real and imaginary parts (n_fft // 2 + 1, 2) of the transform of a window."""
+    return torch.view_as_real(torch.fft.rfft(window, n=n_fft))

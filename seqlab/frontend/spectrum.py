@@ -37,19 +37,17 @@ def power_spectrum(transform: Tensor, power: float = 2.0) -> Tensor:
     return squared.masked_fill(silent, 1).pow(power / 2).masked_fill(silent, 0)
 
 
-def log_energy(energy: Tensor, floor: float = 0.0, out: Tensor | None = None) -> Tensor:
+def log_energy(energy: Tensor, floor: float = 0.0) -> Tensor:
     """Natural logarithm of the energies (sums of squares) of frames.
 
     Args:
         energy: energies, any shape.
         floor: energies below it count as it; float32's epsilon is the least in any case.
-        out: where to write; ``energy`` itself is allowed. It carries no gradient.
 
     Returns:
         Log energies, same shape.
     """
-    floored = torch.clamp_min(energy, max(floor, EPSILON), out=out)
-    return torch.log(floored, out=out)
+    return energy.clamp_min(max(floor, EPSILON)).log()
 
 
 def row_product(rows: Tensor, matrix: Tensor) -> Tensor:
@@ -65,13 +63,7 @@ def row_product(rows: Tensor, matrix: Tensor) -> Tensor:
     return (flat @ matrix)[:few].reshape(*rows.shape[:-1], matrix.shape[1])
 
 
-def compress(
-    values: Tensor,
-    kind: str,
-    floor: float = EPSILON,
-    power: float = 2.0,
-    out: Tensor | None = None,
-) -> Tensor:
+def compress(values: Tensor, kind: str, floor: float = EPSILON, power: float = 2.0) -> Tensor:
     """Bring energies to the scale a model reads.
 
     Args:
@@ -80,7 +72,6 @@ def compress(
             "whisper" ((log10 + 4) / 4) or "none".
         floor: values below it count as it; a positive number. Not used by "none".
         power: power the values already have; used by "db" only.
-        out: where to write; ``values`` itself is allowed. It carries no gradient.
 
     Returns:
         Compressed values, same shape.
@@ -90,16 +81,32 @@ def compress(
         [0.0, 20.0]
     """
     if kind == "none":
-        return values if out is None else out.copy_(values)
-    floored = torch.clamp_min(values, floor, out=out)
+        return values
+    floored = values.clamp_min(floor)
     if kind == "log":
-        return torch.log(floored, out=out)
-    logs = torch.log10(floored, out=out)
+        return floored.log()
+    logs = floored.log10()
     if kind == "log10":
         return logs
     if kind == "db":
-        return torch.mul(logs, 20 / power, out=out)
-    return torch.div(torch.add(logs, 4, out=out), 4, out=out)
+        return logs * (20 / power)
+    return (logs + 4) / 4
+
+
+def log_scale(kind: str, power: float = 2.0) -> tuple[float, float]:
+    """What ``compress`` makes of a natural logarithm: a factor, and what is added to it.
+
+    >>> log_scale("log")
+    (1.0, 0.0)
+    """
+    tenth = 1 / math.log(10)
+    scales = {
+        "log": (1.0, 0.0),
+        "log10": (tenth, 0.0),
+        "db": (20 / power * tenth, 0.0),
+        "whisper": (tenth / 4, 1.0),
+    }
+    return scales[kind]
 
 
 def expand(values: Tensor, kind: str, power: float = 2.0) -> Tensor:

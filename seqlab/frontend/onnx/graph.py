@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,11 +35,12 @@ class Graph:
     """Nodes and constants of a graph; calling it adds a node and returns the name of its result.
 
     Inputs are names of earlier results, or constants: an int or a list of them becomes int64, a
-    float, also in arrays and tensors, becomes float32.
+    float, also in arrays and tensors, becomes float32, or float64 in the block of ``in_double``.
     """
 
     def __init__(self, opset: int) -> None:
         self.opset = opset
+        self._real: type[np.floating] = np.float32
         self._onnx = require("onnx")
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
@@ -58,6 +60,15 @@ class Graph:
         self._nodes.append(self._onnx.helper.make_node(kind, names, [result], **settings))
         return result
 
+    @contextlib.contextmanager
+    def in_double(self) -> Iterator[None]:
+        """A block in which floats become float64."""
+        self._real = np.float64
+        try:
+            yield
+        finally:
+            self._real = np.float32
+
     def cast(self, value: Value, kind: str) -> str:
         """``value`` as another type, such as "INT64"."""
         return self("Cast", value, to=getattr(self._onnx.TensorProto, kind))
@@ -71,9 +82,9 @@ class Graph:
         if isinstance(value, Tensor):
             value = value.detach().cpu().numpy()
         if not isinstance(value, np.ndarray):
-            value = np.array(value, np.float32 if isinstance(value, float) else np.int64)
-        if value.dtype == np.float64:
-            value = value.astype(np.float32)
+            value = np.array(value, self._real if isinstance(value, float) else np.int64)
+        if value.dtype.kind == "f":
+            value = value.astype(self._real)
         key = (value.dtype.str, value.shape, value.tobytes())
         if key not in self._known:
             self._known[key] = f"constant_{len(self._known)}"

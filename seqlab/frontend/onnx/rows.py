@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import numpy as np
@@ -70,62 +71,69 @@ def _beyond_edges(graph: Graph, layout: FrameLayout, waveform: str, lengths: str
     return graph("Where", inside, piece, 0.0)
 
 
-def analyse(graph: Graph, frontend: FramedFrontend, frames: str, fft: bool) -> str:
+def analyse(graph: Graph, frontend: FramedFrontend, frames: str, *, fft: bool, double: bool) -> str:
     """Rows (B, T, row_dim) of frames (B, T, win_length); ``FramedFrontend.analyse``."""
-    options = frontend.options
-    # Counted from its first sample, a constant frame has no rounding errors at all.
-    first = graph.part(frames, 0, 1)
-    deviation = graph("Sub", frames, first)
-    mean = graph("ReduceMean", deviation, [-1])
-    centred = graph("Sub", deviation, mean)
-    tapered = centred
-    if options.preemphasis:
-        head, rest = graph.part(centred, 0, 1), graph.part(centred, 0, -1)
-        previous = graph("Concat", head, rest, axis=-1)
-        tapered = graph("Sub", centred, graph("Mul", previous, float(options.preemphasis)))
-    tapered = graph("Mul", tapered, frontend.window)
-    # The mean is transformed apart: a large one would drown the rest in rounding errors.
-    offset = None
-    if not options.remove_dc:
-        offset = graph("Mul", graph("Add", first, mean), 1 - float(options.preemphasis))
-    source = _energy_source(graph, frontend, frames, centred, tapered, offset)
-    used = _used_bins(frontend)
-    spectrum = (_fft_power if fft else _product_power)(graph, frontend, tapered, offset, used)
-    if options.power == 1:
-        spectrum = graph("Sqrt", spectrum)
-    elif options.power != 2:
-        spectrum = graph("Pow", spectrum, options.power / 2)
+    with graph.in_double() if double else contextlib.nullcontext():
+        if double:
+            frames = graph.cast(frames, "DOUBLE")
+        spectrum, energy = _spectrum(graph, frontend, frames, fft, double)
+    if double:
+        spectrum = graph.cast(spectrum, "FLOAT")
+        energy = energy and graph.cast(energy, "FLOAT")
     bands = spectrum
     if frontend.mel is not None:
-        bands = graph("MatMul", spectrum, frontend.mel[used])
-    if source is None:
+        bands = graph("MatMul", spectrum, frontend.mel[_used_bins(frontend)])
+    if energy is None:
         return _compress(graph, frontend, bands)
     width = frontend.n_fft // 2 + 1 if frontend.mel is None else frontend.mel.shape[1]
     if width + 1 != frontend.row_dim:  # bin 0 gives way to the energy
         bands = graph.part(bands, width + 1 - frontend.row_dim, None)
     bands = _compress(graph, frontend, bands)
-    energy = graph("ReduceSum", graph("Mul", source, source), [-1])
-    energy = graph("Log", graph("Max", energy, max(float(options.energy_floor), EPSILON)))
+    energy = graph("Log", graph("Max", energy, max(float(frontend.options.energy_floor), EPSILON)))
     ordered = [energy, bands] if frontend.energy_column == 0 else [bands, energy]
     return graph("Concat", *ordered, axis=-1)
 
 
-def _energy_source(
-    graph: Graph,
-    frontend: FramedFrontend,
-    frames: str,
-    centred: str,
-    tapered: str,
-    offset: str | None,
-) -> str | None:
-    """Samples whose squares make up the energy of a frame; None where it is not asked for."""
-    if frontend.options.energy == "none":
-        return None
-    if frontend.options.energy == "raw":
-        return centred if frontend.options.remove_dc else frames
-    if offset is None:
-        return tapered
-    return graph("Add", tapered, graph("Mul", offset, frontend.window))
+def _spectrum(
+    graph: Graph, frontend: FramedFrontend, frames: str, fft: bool, double: bool
+) -> tuple[str, str | None]:
+    """Spectrum (B, T, bins), of the bins used, and energy (B, T, 1) where it is asked for."""
+    options = frontend.options
+    window = frontend.exact_window()
+    centred, constant = _centre(graph, frames, options.remove_dc, double)
+    tapered = centred
+    if options.preemphasis:
+        head, rest = graph.part(centred, 0, 1), graph.part(centred, 0, -1)
+        previous = graph("Concat", head, rest, axis=-1)
+        tapered = graph("Sub", centred, graph("Mul", previous, float(options.preemphasis)))
+    tapered = graph("Mul", tapered, window)
+    offset = constant and graph("Mul", constant, 1 - float(options.preemphasis))
+    energy = None
+    if options.energy != "none":
+        source = tapered
+        if options.energy == "raw":
+            source = centred if options.remove_dc else frames
+        elif offset is not None:
+            source = graph("Add", tapered, graph("Mul", offset, window))
+        energy = graph("ReduceSum", graph("Mul", source, source), [-1])
+    spectrum = (_fft_power if fft else _product_power)(graph, frontend, tapered, offset)
+    if options.power == 1:
+        spectrum = graph("Sqrt", spectrum)
+    elif options.power != 2:
+        spectrum = graph("Pow", spectrum, options.power / 2)
+    return spectrum, energy
+
+
+def _centre(graph: Graph, frames: str, remove: bool, double: bool) -> tuple[str, str | None]:
+    """Frames less what they have in common, and what is to be put back of it, if anything is."""
+    if double:
+        return (graph("Sub", frames, graph("ReduceMean", frames, [-1])) if remove else frames), None
+    # Counted from its first sample, a constant frame has no rounding errors at all.
+    first = graph.part(frames, 0, 1)
+    deviation = graph("Sub", frames, first)
+    mean = graph("ReduceMean", deviation, [-1])
+    # The mean is transformed apart: a large one would drown the rest in rounding errors.
+    return graph("Sub", deviation, mean), None if remove else graph("Add", first, mean)
 
 
 def _used_bins(frontend: FramedFrontend) -> slice:
@@ -136,16 +144,14 @@ def _used_bins(frontend: FramedFrontend) -> slice:
     return slice(bins[0], bins[-1] + 1) if bins else slice(0, 1)
 
 
-def _product_power(
-    graph: Graph, frontend: FramedFrontend, tapered: str, offset: str | None, used: slice
-) -> str:
+def _product_power(graph: Graph, frontend: FramedFrontend, tapered: str, offset: str | None) -> str:
     """Power spectrum by matrix products.
 
     Power does not depend on where time zero lies. Put into the middle of the frame, cosines are
     even and sines odd, and the two halves of the frame can be added, or subtracted, before they
     are multiplied: half the work.
     """
-    win = frontend.win_length
+    win, used = frontend.win_length, _used_bins(frontend)
     right = graph.part(tapered, win // 2, None)
     left = graph.part(tapered, (win - 1) // 2, None, step=-1)
     parts = []
@@ -153,12 +159,12 @@ def _product_power(
         half = graph(kind, right, left)
         matrix = waves[:, used]
         if offset is not None:
-            window = frontend.window.double().cpu().numpy()
+            window = frontend.exact_window().numpy()
             sign = 1 if kind == "Add" else -1
             halved = window[win // 2 :] + sign * window[: (win + 1) // 2][::-1]
             half = graph("Concat", half, offset, axis=-1)
             matrix = np.concatenate([matrix, (halved @ matrix)[None]])
-        part = graph("MatMul", half, matrix.astype(np.float32))
+        part = graph("MatMul", half, matrix)
         parts.append(graph("Mul", part, part))
     return graph("Add", *parts)
 
@@ -174,9 +180,7 @@ def _half_waves(win_length: int, n_fft: int) -> tuple[NDArray[np.float64], NDArr
     return cosines, np.sin(angle)
 
 
-def _fft_power(
-    graph: Graph, frontend: FramedFrontend, tapered: str, offset: str | None, used: slice
-) -> str:
+def _fft_power(graph: Graph, frontend: FramedFrontend, tapered: str, offset: str | None) -> str:
     """Power spectrum by ONNX's DFT operator."""
     signal = graph("Unsqueeze", tapered, [-1])
     if graph.opset >= 20:
@@ -186,6 +190,7 @@ def _fft_power(
     if offset is not None:
         share = graph("Mul", graph("Unsqueeze", offset, [-1]), frontend.window_transform)
         transform = graph("Add", transform, share)
+    used = _used_bins(frontend)
     transform = graph.part(transform, used.start, used.stop, axis=2)
     return graph("ReduceSum", graph("Mul", transform, transform), [-1], keepdims=0)
 
