@@ -99,6 +99,13 @@ def _sorted_table(words: Words, k: int, grams: NDArray[np.int32]) -> tuple[_Tabl
     return grams, order.astype(np.int64)
 
 
+def find_repeat(grams: NDArray[np.int32]) -> tuple[int, int] | None:
+    """The first two rows of a table (N, k) of n-grams that are equal, or None."""
+    order = suffix_order(grams, int(grams.max(initial=0)))
+    place = int(first_repeat(grams[order]))
+    return None if place < 0 else (int(order[place - 1]), int(order[place]))
+
+
 def _linked(words: Words, tables: list[tuple[_Table, _Source]]) -> tuple[Level, ...] | None:
     """Levels of sorted tables, or None where a suffix or a context is missing."""
     levels = [unigram_level(words)]
