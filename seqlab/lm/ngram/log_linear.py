@@ -196,7 +196,7 @@ def fit_log_linear_weights(
     value, gradient, curvature = held_out.at(weights)
     history, converged = [value], False
     while len(history) <= max_iterations:
-        step = np.linalg.solve(curvature + 1e-12 * np.eye(len(weights)), gradient)
+        step = np.linalg.lstsq(curvature, gradient, rcond=1e-10)[0]  # models may be the same
         promise = float(gradient @ step)
         converged = promise / 2 < tolerance
         if converged:
@@ -325,7 +325,9 @@ class LogLinearInterpolation:
                 self._models, self._shared, self.weights, state, strict=True
             ):
                 if power != 0:
-                    total += power * (model.distribution(node)[word_of] + share)
+                    values = model.distribution(node)[word_of] + share
+                    values[BEGIN] = 0.0
+                    total += power * values
             total[BEGIN] = -np.inf
             if len(self._normalisers) >= self._cache_size:
                 self._normalisers.clear()
