@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from seqlab.checks import check_choice
 from seqlab.lm.ngram.counts import NGramCounts
 from seqlab.lm.ngram.ngrams import BackoffTable
 from seqlab.lm.ngram.smoothing.base import (
@@ -65,7 +66,9 @@ class AbsoluteDiscounting(Smoothing):
     name: ClassVar[str] = "absolute_discounting"
 
     def __post_init__(self) -> None:
-        check_fractions("discount", self.discount)
+        if self.discount is not None:
+            check_fractions("discount", self.discount)
+        check_choice("interpolated", self.interpolated, (True, False))
 
     def estimate(self, counts: NGramCounts) -> BackoffTable:
         """The model of these counts.

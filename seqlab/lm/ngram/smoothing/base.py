@@ -97,12 +97,15 @@ def log32(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
 
 def check_fractions(name: str, value: object) -> None:
     """Raise SeqlabError unless ``value`` is a number between 0 and 1, or one for each order."""
-    for number in value if isinstance(value, Sequence) and value != "" else [value]:
-        if isinstance(number, bool) or not isinstance(number, int | float) or not 0 < number < 1:
-            raise SeqlabError(
-                f"{name}={value!r} must be a number above 0 and below 1, or one for each order; "
-                "None estimates it"
-            )
+    numbers = value if isinstance(value, Sequence) else [value]
+    if not numbers or not all(
+        isinstance(number, int | float) and not isinstance(number, bool) and 0 < number < 1
+        for number in numbers
+    ):
+        raise SeqlabError(
+            f"{name}={value!r} must be a number above 0 and below 1, or one for each order; "
+            "None estimates it"
+        )
 
 
 def of_order(name: str, value: float | Sequence[float], order: int, orders: int) -> float:

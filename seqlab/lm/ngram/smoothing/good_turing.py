@@ -37,10 +37,10 @@ class GoodTuring(Smoothing):
 
     Counts of counts that are no use are dealt with as SRILM does, with a warning: k_max falls
     until n_(k_max+1) is not 0, to 0 (no discounts) where nothing occurs just once; and a d_r that
-    is undefined, not above 0, or of an r* above r becomes 1.
+    is undefined, not within 0 and 1, or of an r* above r becomes 1.
 
     Args:
-        k_max: highest count that is discounted, at least 1.
+        k_max: highest count that is discounted, at least 2 (with 1, d_1 would be 0).
 
     Raises:
         SeqlabError: k_max is out of range.
@@ -58,7 +58,7 @@ class GoodTuring(Smoothing):
     name: ClassVar[str] = "good_turing"
 
     def __post_init__(self) -> None:
-        check_at_least("k_max", self.k_max, 1)
+        check_at_least("k_max", self.k_max, 2)
 
     def estimate(self, counts: NGramCounts) -> BackoffTable:
         """The model of these counts; DataError where nothing was counted."""
@@ -83,7 +83,7 @@ class GoodTuring(Smoothing):
             ratio = (used + 1) * n[used + 1] / (used * n[used])
             common = (highest + 1) * n[highest + 1] / n[1]
             d = (ratio - common) / (1 - common)
-        good = np.isfinite(d) & (d > 0) & (ratio <= 1)
+        good = (d > 0) & (d <= 1) & (ratio <= 1)  # all False of NaN
         table[used[good]] *= d[good]
         if n[1:].any() and (highest < self.k_max or not good.all()):
             self._warn(order, [*used[~good].tolist(), *range(highest + 1, self.k_max + 1)])

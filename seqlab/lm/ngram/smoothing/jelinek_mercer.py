@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from seqlab.checks import check_choice
 from seqlab.errors import DataError, SeqlabError
 from seqlab.lm.ngram.counts import NGramCounts
 from seqlab.lm.ngram.ngrams import BackoffTable
@@ -70,6 +71,7 @@ class JelinekMercer(Smoothing):
     name: ClassVar[str] = "jelinek_mercer"
 
     def __post_init__(self) -> None:
+        check_choice("by_history_count", self.by_history_count, (True, False))
         if self.weights is not None:
             check_fractions("weights", self.weights)
             if self.held_out is not None:

@@ -26,7 +26,7 @@ SMOOTHINGS = {  # name: module and class
 }
 
 
-def smoothing_named(name: str, **options: object) -> Smoothing:
+def smoothing_named(name: str, /, **options: object) -> Smoothing:
     """The smoothing of this name; use it where a name comes from a recipe or a command line.
 
     Args:
