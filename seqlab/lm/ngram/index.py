@@ -1,0 +1,284 @@
+"""Hash tables of an n-gram model, in which a query costs one memory access per order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqlab.errors import ModelError
+from seqlab.lm.ngram.kernels.index import (
+    FULL,
+    LEFT,
+    LINE,
+    LINES,
+    PACKED,
+    RIGHT,
+    TAIL,
+    Tables,
+    occupied,
+    read_keys,
+)
+from seqlab.lm.ngram.kernels.query import find_slots, read_values
+from seqlab.lm.ngram.ngrams import BackoffTable, Level, NGrams, unigram_level
+from seqlab.lm.ngram.quantise import CODES, Codebook
+from seqlab.lm.ngram.tables import ATTEMPTS, OrderShape, Rows, aligned, enter_rows
+from seqlab.lm.ngram.words import Words
+
+__all__ = ["QueryIndex", "order_shapes", "table_rows", "unigram_values"]
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class QueryIndex:
+    """An n-gram model in hash tables, from memory or from a file: what scores text.
+
+    Built from a ``BackoffTable``; ``Scorer`` asks it.
+
+    Args:
+        words: the vocabulary.
+        counts: how many k-grams there are, for k = 1, 2, ...
+        tables: the arrays that compiled loops read.
+
+    Example:
+        >>> from seqlab.lm.ngram.ngrams import NGrams, unigram_level
+        >>> words = Words(["a"])
+        >>> log_prob = np.log(np.array([0.1, 0, 0.4, 0.5], np.float32) + 1e-9)
+        >>> table = BackoffTable(NGrams(words, (unigram_level(words),)), (log_prob,), ())
+        >>> QueryIndex.build(table).order
+        1
+    """
+
+    words: Words
+    counts: tuple[int, ...]
+    tables: Tables
+
+    @property
+    def order(self) -> int:
+        """Length of the longest n-grams."""
+        return len(self.counts)
+
+    @property
+    def quantised(self) -> bool:
+        """Whether probabilities are rounded to one of a few hundred values for each order."""
+        return bool(self.tables.stride != FULL)
+
+    @property
+    def unseen_backoff(self) -> float:
+        """Log weight of a context that is no k-gram of the model."""
+        return float(self.tables.unseen)
+
+    @classmethod
+    def build(cls, table: BackoffTable, quantise: bool = False) -> QueryIndex:
+        """The index of a model in memory.
+
+        Args:
+            table: the model.
+            quantise: whether to round values, so that an n-gram takes 10 bytes instead of 24.
+
+        Raises:
+            ModelError: more n-grams or words than can be numbered, or, to be quantised, longer
+                keys than leave room for codes.
+        """
+        shapes = order_shapes(table.ngrams.sizes, quantise)
+        records = aligned(sum(shape.length for shape in shapes))
+        centres = np.zeros((table.order + 1, 2, CODES), np.float32)
+        base, contexts = 0, np.arange(len(table.ngrams.words), dtype=np.uint32)
+        for k, shape in enumerate(shapes, 2):
+            book = None
+            if quantise:
+                backoff = table.log_backoff[k - 1] if k < table.order else np.zeros(1, np.float32)
+                book = Codebook.fit(table.log_prob[k - 1], backoff, shape.code_bits)
+                centres[k] = book.padded()
+            place = records[base * LINE : (base + shape.length) * LINE]
+            shapes[k - 2], contexts = _fill(table, k, contexts, shape, book, place)
+            base += shape.length
+        return cls.of_arrays(
+            table.ngrams.words, table.ngrams.sizes, shapes, records, unigram_values(table),
+            centres, table.unseen_backoff,
+        )  # fmt: skip
+
+    @classmethod
+    def of_arrays(
+        cls,
+        words: Words,
+        counts: tuple[int, ...],
+        shapes: list[OrderShape],
+        records: NDArray[np.uint64],
+        unigrams: NDArray[np.float32],
+        centres: NDArray[np.float32],
+        unseen_backoff: float,
+    ) -> QueryIndex:
+        """The index whose arrays are there; see ``Tables``. They are not copied."""
+        order = len(counts)
+        rows, base = np.zeros((order + 1, len(OrderShape.of(0, 1, 1).row(0))), np.uint64), 0
+        for k, shape in enumerate(shapes, 2):
+            rows[k] = shape.row(base)
+            base += shape.length
+        views = [records.view(), records.view(np.float32), unigrams.view(), centres.view(), rows]
+        for view in views:  # as those of a file, so that the loops are compiled once
+            view.setflags(write=False)
+        stride = PACKED if shapes and shapes[0].code_bits else FULL
+        bits = shapes[0].word_bits if shapes else 1
+        tables = Tables(
+            *views, np.uint64(bits), np.uint64(stride), order, len(words),
+            np.float32(unseen_backoff),
+        )  # fmt: skip
+        return cls(words, counts, tables)
+
+    def to_table(self) -> BackoffTable:
+        """The model's sorted n-grams, as they were before ``build``.
+
+        Raises:
+            ModelError: the tables contradict themselves; they come from a file that was forged.
+        """
+        level = unigram_level(self.words)
+        links = _Links(level.first, level.first, level.first)
+        levels, log_prob = [level], [self.tables.unigrams[::2].copy()]
+        log_backoff = [self.tables.unigrams[1::2].copy()]
+        for k in range(2, self.order + 1):
+            slots = self._occupied(k)
+            level, order, links = self._level(k, slots, links)
+            levels.append(level)
+            values = np.empty((2, len(slots)), np.float32)
+            read_values(self.tables, k, slots[order], values)
+            log_prob.append(values[0])
+            log_backoff.append(values[1])
+        ngrams = NGrams(self.words, tuple(levels))
+        weights = tuple(log_backoff[: self.order - 1])
+        return BackoffTable(ngrams, tuple(log_prob), weights, self.unseen_backoff)
+
+    def _occupied(self, k: int) -> NDArray[np.int64]:
+        """Slots of order k that hold a k-gram, rising."""
+        slots = np.empty(self.counts[k - 1], np.int64)
+        count = occupied(self.tables, k, slots)
+        if count != len(slots):
+            raise ModelError(
+                f"the table of the {k}-grams holds {count}, must hold {len(slots)}; it was forged "
+                "or written by a broken program, build it anew"
+            )
+        return slots
+
+    def _level(
+        self, k: int, slots: NDArray[np.int64], below: _Links
+    ) -> tuple[Level, NDArray[np.int64], _Links]:
+        """Level k of the k-grams in ``slots``, their order in it, and its links."""
+        contexts, words = np.empty(len(slots), np.int64), np.empty(len(slots), np.int64)
+        read_keys(self.tables, k, slots, contexts, words)
+        rows = _looked_up(k, below.ranks, contexts)
+        if k == 2:
+            suffixes = words
+        else:
+            suffixes = np.empty(len(slots), np.int64)
+            find_slots(self.tables, k - 1, below.suffixes[rows], words, suffixes)
+        suffix_rows, first = _looked_up(k, below.ranks, suffixes), below.first[rows]
+        pairs = suffix_rows.astype(np.int64) << 32 | first
+        order = np.argsort(pairs)
+        if (np.diff(pairs[order]) == 0).any():
+            raise _contradiction(k)
+        row = self.tables.shape[k]
+        places = int(row[LINES] + row[TAIL]) * LINE // int(self.tables.stride)
+        ranks = np.full(places, -1, np.int32)
+        ranks[slots[order]] = np.arange(len(slots), dtype=np.int32)
+        level = Level(first[order], suffix_rows[order], rows[order])
+        return level, order, _Links(ranks, suffixes[order], level.first)
+
+
+class _Links(NamedTuple):
+    """What finding the next longer k-grams needs of these: by slot and by row."""
+
+    ranks: NDArray[np.int32]  # row of each slot, -1 where it is empty
+    suffixes: NDArray[Any]  # slot, one order lower, of each row's suffix
+    first: NDArray[np.int32]  # first word of each row
+
+
+def _looked_up(k: int, ranks: NDArray[np.int32], slots: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Rows of these slots; ModelError where one is not there."""
+    if len(slots) and not (slots.min() >= 0 and slots.max() < len(ranks)):
+        raise _contradiction(k)
+    rows = ranks[slots]
+    if (rows < 0).any():
+        raise _contradiction(k)
+    return rows
+
+
+def _contradiction(k: int) -> ModelError:
+    return ModelError(
+        f"a {k}-gram's words are no n-gram of the model, or it stands twice; the file was forged "
+        "or written by a broken program, build it anew"
+    )
+
+
+def order_shapes(sizes: Sequence[int], quantise: bool) -> list[OrderShape]:
+    """Shapes of the tables of the orders 2, 3, ... of a model with this many k-grams of each."""
+    shapes: list[OrderShape] = []
+    for count in sizes[1:]:
+        contexts = shapes[-1].slots if shapes else sizes[0]
+        shapes.append(OrderShape.of(count, sizes[0], contexts, quantise))
+    return shapes
+
+
+def unigram_values(table: BackoffTable) -> NDArray[np.float32]:
+    """Log-probability and log back-off weight of each word in turn (2 V,)."""
+    values = np.zeros((len(table.ngrams.words), 2), np.float32)
+    values[:, 0] = table.log_prob[0]
+    if table.order > 1:
+        values[:, 1] = table.log_backoff[0]
+    return values.ravel()
+
+
+def table_rows(
+    table: BackoffTable, k: int, contexts: NDArray[np.uint32], slots: NDArray[np.uint32]
+) -> Iterator[tuple[Rows, NDArray[np.uint32]]]:
+    """The k-grams of a table in pieces, and where to write the slots of each.
+
+    Args:
+        table: the model.
+        k: their order, at least 2.
+        contexts: slot of each row one order lower.
+        slots: receives the slot of each row.
+    """
+    level, marks = table.ngrams.levels[k - 1], np.zeros(len(slots), np.uint64)
+    if k < table.order:
+        longer = table.ngrams.levels[k]
+        marks[longer.context] |= RIGHT
+        marks[longer.suffix] |= LEFT
+        backoff = table.log_backoff[k - 1]
+    else:
+        backoff = np.zeros(len(slots), np.float32)
+    words = table.ngrams.last_words(k)
+    for begin in range(0, len(slots), _CHUNK):
+        piece = slice(begin, begin + _CHUNK)
+        yield (
+            Rows(
+                contexts[level.context[piece]], words[piece], table.log_prob[k - 1][piece],
+                backoff[piece], marks[piece],
+            ),
+            slots[piece],
+        )  # fmt: skip
+
+
+def _fill(
+    table: BackoffTable,
+    k: int,
+    contexts: NDArray[np.uint32],
+    shape: OrderShape,
+    book: Codebook | None,
+    records: NDArray[np.uint64],
+) -> tuple[OrderShape, NDArray[np.uint32]]:
+    """Fill order k's table in memory; returns the shape that fitted and the slot of each row."""
+    slots = np.zeros(table.ngrams.sizes[k - 1], np.uint32)
+    for attempt in range(ATTEMPTS):
+        shape = shape.again(attempt)
+        pieces = table_rows(table, k, contexts, slots)
+        if enter_rows(pieces, shape, book, (0, shape.lines), records):
+            return shape, slots
+        records[:] = 0
+    raise ModelError(
+        f"the {k}-grams do not spread over a hash table with any of {ATTEMPTS} hashes; they were "
+        "chosen to do harm, or memory is damaged"
+    )

@@ -1,0 +1,364 @@
+"""Compiled loops that score words: whole streams, and one word after a state.
+
+A state has one entry for each context length 1 to K - 1, int64: ``slot << 2 | left << 1 | right``
+of the k-gram that is the context (unigrams: slot = word number), ``UNSEEN`` where those words are
+no k-gram of the model, ``NOTHING`` where the history is shorter or no longer matters.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from seqlab.compiled import compiled
+from seqlab.lm.ngram.kernels.index import (
+    BASE,
+    CODE_BITS,
+    FLAGS,
+    FULL,
+    KEY_MASK,
+    LINE,
+    LINES,
+    MULTIPLIER,
+    TAIL,
+    home,
+    prefetch,
+)
+from seqlab.lm.ngram.kernels.tokenise import BEGIN, UNKNOWN
+
+UNSEEN, NOTHING = -4, -8  # without the bits of the flags
+_BLOCK = 256  # words looked up together: what waits in the cache is small, and waits long enough
+_ONE, _TWO, _THREE = np.uint64(1), np.uint64(2), np.uint64(3)
+_ZERO = np.float32(0)
+
+
+@compiled
+def key_of(context, word, word_bits):
+    """Key of the k-gram of a context (entry of a state) and a word."""
+    return (((np.uint64(context) >> _TWO) << word_bits) | np.uint64(word)) + _ONE
+
+
+@compiled
+def find_from(records, stride, place, end, mask, key):
+    """Place of a key at or after ``place``, and its record; record 0 where it is missing."""
+    record = np.uint64(0)
+    while place < end:
+        record = records[place]
+        if record & mask == key:
+            return place, record
+        if record & mask == 0:
+            break
+        place += stride
+    return place, np.uint64(0)
+
+
+@compiled
+def find(tables, order, key):
+    """Place of a k-gram in ``records`` and its record; record 0 where it is missing."""
+    row = tables.shape[order]
+    line = row[BASE] + home(key, row[MULTIPLIER], row[LINES])
+    place = line * np.uint64(LINE)
+    end = place + row[TAIL] * np.uint64(LINE)
+    return find_from(tables.records, tables.stride, place, end, row[KEY_MASK], key)
+
+
+@compiled
+def log_prob_at(values, centres, stride, bits, place, record):
+    """Log-probability of the k-gram that stands at a place.
+
+    Args:
+        values: ``Tables.values``.
+        centres: of the k-gram's order (2, C).
+        stride: ``Tables.stride``.
+        bits: CODE_BITS of the order.
+        place: of the record.
+        record: what stands there.
+    """
+    if stride == FULL:
+        return values[_TWO * place + _TWO]
+    return centres[0, (record >> (FLAGS - bits)) & ((_ONE << bits) - _ONE)]
+
+
+@compiled
+def log_backoff_at(values, centres, stride, bits, place, record):
+    """Log back-off weight of the k-gram that stands at a place; see ``log_prob_at``."""
+    if stride == FULL:
+        return values[_TWO * place + _THREE]
+    return centres[1, (record >> (FLAGS - _TWO * bits)) & ((_ONE << bits) - _ONE)]
+
+
+@compiled
+def slot_of(tables, order, place):
+    """Slot of the k-gram that stands at a place."""
+    return (place - tables.shape[order, BASE] * np.uint64(LINE)) >> (tables.stride - _ONE)
+
+
+@compiled
+def place_of(tables, order, slot):
+    """Place of the k-gram in a slot."""
+    return tables.shape[order, BASE] * np.uint64(LINE) + slot * tables.stride
+
+
+@compiled
+def _log_prob(tables, order, place, record):
+    bits = tables.shape[order, CODE_BITS]
+    return log_prob_at(tables.values, tables.centres[order], tables.stride, bits, place, record)
+
+
+@compiled
+def _log_backoff(tables, order, place, record):
+    bits = tables.shape[order, CODE_BITS]
+    return log_backoff_at(tables.values, tables.centres[order], tables.stride, bits, place, record)
+
+
+@compiled
+def score_stream(tables, stream, log_prob, matched):
+    """Score every word of a stream with the words before it.
+
+    Args:
+        tables: the model.
+        stream: word numbers (N,), int32. BEGIN starts a sentence anew; -1 is a gap, across which
+            nothing is remembered. Both score 0 and match nothing.
+        log_prob: receives ln p of each word (N,), float32.
+        matched: receives the length of the n-gram that was found (N,), uint8.
+    """
+    block = min(_BLOCK, len(stream))
+    entries, backoffs = np.empty(block, np.int64), np.empty(block, np.float32)
+    history, asked = np.empty(block, np.int32), np.empty(block, np.int32)
+    keys, places = np.empty(block, np.uint64), np.empty(block, np.uint64)
+    last = np.full(tables.order + 1, NOTHING, np.int64)  # entries of the word before the block
+    last_backoff = np.zeros(tables.order + 1, np.float32)
+    known = 0  # words of history before the block
+    for begin in range(0, len(stream), _BLOCK):
+        count = min(_BLOCK, len(stream) - begin)
+        words, out = stream[begin : begin + count], log_prob[begin : begin + count]
+        found = matched[begin : begin + count]
+        known = _start(tables, words, known, entries, backoffs, history, out, found)
+        for order in range(2, tables.order + 1):
+            before, backoff = last[order - 1], last_backoff[order - 1]
+            last[order - 1] = entries[count - 1]
+            last_backoff[order - 1] = backoffs[count - 1]
+            questions = _ask(
+                tables, order, words, before, backoff, entries, backoffs, history, out, asked, keys
+            )
+            _fetch(tables, order, keys[:questions], places)
+            _answer(tables, order, asked[:questions], keys, places, entries, backoffs, out, found)
+        for i in range(count):
+            if words[i] == BEGIN or history[i] == 0:
+                out[i], found[i] = _ZERO, 0
+
+
+@compiled
+def _start(tables, words, known, entries, backoffs, history, log_prob, matched):
+    """Unigrams; returns the words of history after the block."""
+    unigrams, size = tables.unigrams, tables.words
+    for i in range(len(words)):
+        word = words[i]
+        if word < 0 or word >= size:
+            known = 0
+            entries[i], backoffs[i], log_prob[i] = NOTHING, _ZERO, _ZERO
+        else:
+            known = 1 if word == BEGIN else known + 1
+            entries[i] = np.int64(word) << 2 | (1 if word == BEGIN else 3)
+            backoffs[i], log_prob[i] = unigrams[2 * word + 1], unigrams[2 * word]
+        history[i], matched[i] = known, 1
+    return known
+
+
+@compiled
+def _ask(tables, order, words, before, backoff, entries, backoffs, history, log_prob, asked, keys):
+    """Back off everywhere, and collect the k-grams that there may be; returns how many."""
+    count, word_bits, unseen = 0, tables.word_bits, tables.unseen
+    for i in range(len(words)):
+        suffix, weight = entries[i], backoffs[i]
+        asked[count] = i
+        keys[count] = key_of(before, words[i], word_bits)
+        count += before & (suffix >> 1) & 1
+        log_prob[i] += backoff
+        entries[i] = UNSEEN
+        backoffs[i] = unseen if history[i] >= order else _ZERO
+        before, backoff = suffix, weight
+    return count
+
+
+@compiled
+def _fetch(tables, order, keys, places):
+    """Places of the home lines of some keys, which are on their way to the cache afterwards."""
+    row, line = tables.shape[order], np.uint64(LINE)
+    base, multiplier, lines, records = row[BASE], row[MULTIPLIER], row[LINES], tables.records
+    for i in range(len(keys)):
+        places[i] = (base + home(keys[i], multiplier, lines)) * line
+        prefetch(records, places[i])
+
+
+@compiled
+def _answer(tables, order, asked, keys, places, entries, backoffs, log_prob, matched):
+    """Take the k-grams that there are in place of what was backed off to."""
+    row, records, values, stride = tables.shape[order], tables.records, tables.values, tables.stride
+    mask, bits, centres = row[KEY_MASK], row[CODE_BITS], tables.centres[order]
+    first, tail = row[BASE] * np.uint64(LINE), row[TAIL] * np.uint64(LINE)
+    codes = (_ONE << bits) - _ONE
+    for i in range(len(asked)):  # calls would count references to the arrays: this is the hot loop
+        place, key, record = places[i], keys[i], np.uint64(0)
+        end = place + tail
+        while place < end:
+            record = records[place]
+            if record & mask == key or record & mask == 0:
+                break
+            place += stride
+        if record & mask != key:
+            continue
+        word = asked[i]
+        matched[word] = order
+        entries[word] = np.int64((place - first) << (_THREE - stride) | (record >> FLAGS))
+        if stride == FULL:
+            log_prob[word] = values[_TWO * place + _TWO]
+            backoffs[word] = values[_TWO * place + _THREE]
+        else:
+            log_prob[word] = centres[0, (record >> (FLAGS - bits)) & codes]
+            backoffs[word] = centres[1, (record >> (FLAGS - _TWO * bits)) & codes]
+
+
+@compiled
+def sum_sentences(stream, log_prob, sums, known, tokens, unknown):
+    """Sums over each sentence of a stream, which begins with BEGIN and ends with END.
+
+    Args:
+        stream: word numbers (N,), int32.
+        log_prob: of each (N,), float32.
+        sums: receives the sum of each sentence, float64.
+        known: receives the sum over its known words, float64.
+        tokens: receives the number of its words, the end of the sentence counted, int64.
+        unknown: receives how many of them are unknown, int64.
+    """
+    sentence = -1
+    for i in range(len(stream)):
+        if stream[i] == BEGIN:
+            sentence += 1
+            sums[sentence], known[sentence] = 0.0, 0.0
+            tokens[sentence], unknown[sentence] = 0, 0
+            continue
+        sums[sentence] += log_prob[i]
+        tokens[sentence] += 1
+        if stream[i] == UNKNOWN:
+            unknown[sentence] += 1
+        else:
+            known[sentence] += log_prob[i]
+
+
+@compiled
+def step(tables, state, word, new_state):
+    """Ln p of a word after a state, and the state after it.
+
+    Equal states have equal entries: what no longer matters is ``NOTHING``.
+
+    Args:
+        tables: the model.
+        state: entries of the contexts of 1 to K - 1 words (K - 1,), int64; see the module.
+        word: number of the word. BEGIN starts anew; a number that is no word is a gap, across
+            which nothing is remembered. Both score 0.
+        new_state: receives the state after the word (K - 1,); not the same array as ``state``.
+
+    Returns:
+        ln p, float32.
+    """
+    longest, kept, line = tables.order - 1, 1, np.uint64(LINE)
+    for length in range(longest):
+        new_state[length] = NOTHING
+    if word < 0 or word >= tables.words:
+        return _ZERO
+    suffix = np.int64(word) << 2 | 3
+    if longest > 0:
+        new_state[0] = suffix
+    if word == BEGIN:
+        return _ZERO
+    # calls would count references to the arrays, which takes longer than all the rest
+    records, values, centres, shape = tables.records, tables.values, tables.centres, tables.shape
+    unigrams, word_bits, stride, unseen = (
+        tables.unigrams, tables.word_bits, tables.stride, tables.unseen
+    )  # fmt: skip
+    half = stride - _ONE
+    score = unigrams[2 * word]
+    for length in range(1, longest + 1):  # all places are on their way before the first is read
+        context = state[length - 1]
+        if context & 1:
+            key = (((np.uint64(context) >> _TWO) << word_bits) | np.uint64(word)) + _ONE
+            start = home(key, shape[length + 1, MULTIPLIER], shape[length + 1, LINES])
+            prefetch(records, (shape[length + 1, BASE] + start) * line)
+    for length in range(1, longest + 1):
+        context = state[length - 1]
+        if context == NOTHING:
+            break
+        order, found = length + 1, False
+        place, record = np.uint64(0), np.uint64(0)
+        if context & (suffix >> 1) & 1:
+            mask, first = shape[order, KEY_MASK], shape[order, BASE]
+            key = (((np.uint64(context) >> _TWO) << word_bits) | np.uint64(word)) + _ONE
+            start = first + home(key, shape[order, MULTIPLIER], shape[order, LINES])
+            place, end = start * line, (start + shape[order, TAIL]) * line
+            while place < end:
+                record = records[place]
+                if record & mask == key or record & mask == 0:
+                    break
+                place += stride
+            found = record & mask == key
+        backoff = unseen
+        if found:
+            suffix = np.int64((place - first * line) >> half << _TWO | (record >> FLAGS))
+            if stride == FULL:
+                score, backoff = values[_TWO * place + _TWO], values[_TWO * place + _THREE]
+            else:
+                bits = shape[order, CODE_BITS]
+                codes = (_ONE << bits) - _ONE
+                score = centres[order, 0, (record >> (FLAGS - bits)) & codes]
+                backoff = centres[order, 1, (record >> (FLAGS - _TWO * bits)) & codes]
+        else:
+            weight, slot = unseen, np.uint64(context) >> _TWO
+            if context < 0:
+                pass
+            elif length == 1:
+                weight = unigrams[_TWO * slot + _ONE] if slot < np.uint64(tables.words) else _ZERO
+            elif slot >= (shape[length, LINES] + shape[length, TAIL]) * line >> half:
+                weight = _ZERO  # a state that was made up does no harm
+            elif stride == FULL:
+                place = shape[length, BASE] * line + slot * stride
+                weight = values[_TWO * place + _THREE]
+            else:
+                record = records[shape[length, BASE] * line + slot]
+                bits = shape[length, CODE_BITS]
+                codes = (_ONE << bits) - _ONE
+                weight = centres[length, 1, (record >> (FLAGS - _TWO * bits)) & codes]
+            score += weight
+            suffix = np.int64(UNSEEN)
+        if length < longest:
+            new_state[length] = suffix
+            if suffix & 1 or backoff != 0:
+                kept = order
+    for length in range(kept, longest):
+        new_state[length] = NOTHING
+    return score
+
+
+@compiled
+def step_batch(tables, states, words, log_prob, new_states):
+    """``step`` for each of many states (N, K - 1) and words (N,)."""
+    for i in range(len(words)):
+        log_prob[i] = step(tables, states[i], words[i], new_states[i])
+
+
+@compiled
+def find_slots(tables, order, contexts, words, slots):
+    """Slots of the k-grams of these contexts' slots and last words (N,); -1 where missing."""
+    for i in range(len(slots)):
+        key = ((np.uint64(contexts[i]) << tables.word_bits) | np.uint64(words[i])) + _ONE
+        place, record = find(tables, order, key)
+        slots[i] = np.int64(slot_of(tables, order, place)) if record != 0 else -1
+
+
+@compiled
+def read_values(tables, order, slots, values):
+    """Log-probability and log back-off weight of the k-grams in some slots (N,), to (2, N)."""
+    for i in range(len(slots)):
+        place = place_of(tables, order, np.uint64(slots[i]))
+        record = tables.records[place]
+        values[0, i] = _log_prob(tables, order, place, record)
+        values[1, i] = _log_backoff(tables, order, place, record)
