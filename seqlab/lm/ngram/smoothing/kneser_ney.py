@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from seqlab.errors import DataError, SeqlabError
 from seqlab.lm.ngram.counts import NGramCounts
 from seqlab.lm.ngram.cutoffs import check_cutoffs, cutoff
-from seqlab.lm.ngram.kernels.kneser_ney import add_to_contexts, interpolate
+from seqlab.lm.ngram.kernels.kneser_ney import add_to_contexts, finish_weights, interpolate
 from seqlab.lm.ngram.ngrams import BackoffTable
 from seqlab.lm.ngram.scratch import Scratch, chunks, release
 from seqlab.lm.ngram.smoothing.base import Smoothing, counts_of_counts
@@ -123,18 +123,18 @@ class ModifiedKneserNey(Smoothing):
         log_prob = [self._unigrams(adjusted[0], discounts[0])]
         log_backoff = []
         for k in range(2, counts.order + 1):
-            weight, total = self._weights(counts, k, adjusted[k - 1], discounts[k - 1])
+            sums, log_weights = self._weights(counts, k, adjusted[k - 1], discounts[k - 1], scratch)
             prob = scratch.empty(len(adjusted[k - 1]), np.float32)
             level = counts.ngrams.levels[k - 1]
             for part in chunks(len(prob)):
                 interpolate(
                     adjusted[k - 1][part], level.context[part], level.suffix[part],
-                    discounts[k - 1], total, weight, log_prob[-1], prob[part],
+                    discounts[k - 1], sums, log_prob[-1], prob[part],
                 )  # fmt: skip
                 release(adjusted[k - 1], level.context, level.suffix, prob)
             log_inplace(log_prob[-1])
             log_prob.append(prob)
-            log_backoff.append(log_inplace(_to_float32(weight, scratch)))
+            log_backoff.append(log_weights)
         log_inplace(log_prob[-1])
         return BackoffTable(counts.ngrams, tuple(log_prob), tuple(log_backoff))
 
@@ -185,22 +185,22 @@ class ModifiedKneserNey(Smoothing):
         order: int,
         adjusted: NDArray[np.int64],
         discounts: NDArray[np.float64],
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """gamma(h) and a(h .) of the histories of one order (M,), 1 and 0 where nothing follows."""
+        scratch: Scratch,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """a(h .) and gamma(h) of the histories of one order (M, 2), and ln gamma(h) (M,)."""
         histories = len(counts.ngrams.levels[order - 2])
-        total, left_over = np.zeros(histories), np.zeros(histories)
+        sums = np.zeros((histories, 2))
         context = counts.ngrams.levels[order - 1].context
         least = cutoff(self.cutoffs, order)
         for part in chunks(len(adjusted)):
             add_to_contexts(
                 adjusted[part], counts.occurrences[order - 1][part], least, context[part],
-                discounts, total, left_over,
+                discounts, sums,
             )  # fmt: skip
             release(adjusted, counts.occurrences[order - 1], context)
-        followed = total > 0
-        np.divide(left_over, total, out=left_over, where=followed)
-        left_over[~followed] = 1.0
-        return left_over, total
+        log_weights = scratch.empty(histories, np.float32)
+        finish_weights(sums, log_weights)
+        return sums, log_weights
 
 
 @dataclass(frozen=True)
@@ -268,12 +268,6 @@ def _recount_last(
             if count < len(n_k):
                 n_k[count] += change
         below = last
-
-
-def _to_float32(values: NDArray[np.float64], scratch: Scratch) -> NDArray[np.float32]:
-    result = scratch.empty(len(values), np.float32)
-    result[:] = values
-    return result
 
 
 def log_inplace(values: NDArray[np.float32]) -> NDArray[np.float32]:
