@@ -16,6 +16,7 @@ from seqlab.errors import DataError, MissingDependencyError
 from seqlab.lm.ngram.kernels.text import part_characters
 from seqlab.lm.ngram.text_files import file_blocks, stored_size
 from seqlab.lm.ngram.text_files import unpacked_size as size_unpacked
+from seqlab.lm.ngram.words import SPECIAL, UNKNOWN
 from seqlab.values import shown
 
 __all__ = [
@@ -58,7 +59,7 @@ def text_blocks(
             check ``can_reread``.
         unit: ``"word"``; ``"character"``, where each character (code point) is a word and white
             space between words is the word ``space``; or a sentencepiece model file, where each
-            piece is a word.
+            piece is a word and what has no piece is ``<unk>``.
         size: bytes of a block, at least 1. Of characters and pieces a block is larger.
         progress: told ``"bytes read"``, how many, and of how many (None where that is unknown).
         space: for characters, the word that stands for white space; empty leaves it out. White
@@ -265,10 +266,13 @@ def _piece_parts(path: Path) -> Callable[[_Block], _Block]:
             f"unit={str(path)!r} cannot be read: {cause}; give the .model file of sentencepiece"
         ) from None
 
+    names = [processor.id_to_piece(i).encode() for i in range(len(processor))]
+    names[processor.unk_id()] = SPECIAL[UNKNOWN].encode()
+
     def part(block: _Block) -> _Block:
         lines = block.tobytes().translate(_CONTROLS).split(b"\n")[:-1]
-        pieces = processor.encode(lines, out_type=str, num_threads=1)
-        text = "\n".join([*map(" ".join, pieces), ""])
-        return np.frombuffer(bytearray(text.encode("utf-8", "surrogateescape")), np.uint8)
+        numbers = processor.encode(lines, out_type=int, num_threads=1)
+        text = b"\n".join([b" ".join([names[i] for i in line]) for line in numbers])
+        return np.frombuffer(bytearray(text + b"\n"), np.uint8)
 
     return part
