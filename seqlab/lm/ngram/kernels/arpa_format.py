@@ -1,7 +1,7 @@
 """Compiled loops that write n-grams as lines of an ARPA file.
 
-Numbers get eight significant digits, or nine where a float32 natural logarithm would not come
-back bit for bit. The digits come from whole-number arithmetic, eight at a time.
+Numbers get the seven to nine significant digits that bring a float32 natural logarithm back bit
+for bit. The digits come from whole-number arithmetic, eight at a time.
 """
 
 from __future__ import annotations
@@ -48,20 +48,20 @@ def _whole(number, least, out, place):
 
 @compiled
 def _decimal(size, natural):
-    """Whole part, fraction and its places of 1e-4 <= size < 1e7, with eight or nine digits.
+    """Whole part, fraction and its places of 1e-4 <= size < 1e7: seven, eight or nine digits.
 
-    ``natural``, float32 and positive, is what shall be read; eight digits do where they give it.
+    ``natural``, float32 and positive, is what shall be read; the fewest digits that give it.
     """
     places = 8
     while size * _POWERS[places - 8] < 1:
         places += 1
     whole = int(size)
-    scale = _POWERS[places - 1]
-    fraction = int((size - whole) * scale + 0.5)
-    if np.float32((whole * int(scale) + fraction) / scale * _LN_10) == natural:
-        fraction *= 10
-    else:
-        fraction = int((size - whole) * _POWERS[places] + 0.5)
+    for less in range(2, -1, -1):
+        scale = _POWERS[places - less]
+        fraction = int((size - whole) * scale + 0.5)
+        if np.float32((whole * int(scale) + fraction) / scale * _LN_10) == natural:
+            break
+    fraction *= 100 if less == 2 else 10 if less == 1 else 1
     if fraction >= _POWERS[places]:
         return whole + 1, 0, places
     return whole, fraction, places
