@@ -53,8 +53,7 @@ class AbsoluteDiscounting(Smoothing):
         SeqlabError: a discount is out of range.
 
     Source: Ney, Essen and Kneser (1994), "On structuring probabilistic dependences in stochastic
-    language modelling", section 3 (interpolated: equation 16; D: equation 20); Chen and Goodman
-    (1999), equations 18 to 20.
+    language modelling"; Chen and Goodman (1999), section 2.6.
 
     Example:
         >>> AbsoluteDiscounting(discount=0.75, interpolated=False)

@@ -69,7 +69,7 @@ class Lidstone(Smoothing):
         SeqlabError: k is out of range.
 
     Source: Lidstone (1920), "Note on the general case of the Bayes-Laplace formula for inductive
-    or a posteriori probabilities"; Chen and Goodman (1999), equation 5.
+    or a posteriori probabilities"; Chen and Goodman (1999), section 2.1.
 
     Example:
         >>> Lidstone(k=0.01)

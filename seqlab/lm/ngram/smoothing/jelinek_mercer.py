@@ -54,7 +54,7 @@ class JelinekMercer(Smoothing):
         SeqlabError: a weight is out of range, or stands beside a text to fit it on.
 
     Source: Jelinek and Mercer (1980), "Interpolated estimation of Markov source parameters from
-    sparse data"; Chen and Goodman (1999), equation 12. Their buckets hold equal numbers of
+    sparse data"; Chen and Goodman (1999), section 2.3. Their buckets hold equal numbers of
     events; here they double in count, and none has to be chosen. Where no text is held out,
     deleted interpolation leaves out one occurrence at a time, as in Brants (2000), "TnT", but
     with EM in place of a vote of each n-gram for its best order.

@@ -32,7 +32,7 @@ def history_buckets(totals: _Rows, by_count: bool) -> NDArray[np.int8]:
 def left_out_events(counts: NGramCounts, by_count: bool) -> list[MixtureOrder]:
     """Each occurrence in the text, judged by counts from which it alone is left out.
 
-    Source: Ney, Essen and Kneser (1994), section 2, leaving one out: h w that occurs c(h w) times
+    Source: Ney, Essen and Kneser (1994), leaving one out: h w that occurs c(h w) times
     gives c(h w) events with the relative frequency (c(h w) - 1) / (c(h) - 1).
     """
     result = []

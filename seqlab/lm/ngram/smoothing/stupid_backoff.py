@@ -34,7 +34,7 @@ class StupidBackoff(Smoothing):
         SeqlabError: alpha is out of range.
 
     Source: Brants, Popat, Xu, Och and Dean (2007), "Large language models in machine
-    translation", equation 5, with their alpha = 0.4.
+    translation", section 4, with their alpha = 0.4.
 
     Example:
         >>> StupidBackoff()

@@ -24,7 +24,7 @@ class WittenBell(Smoothing):
     down to order 0, where all V words share equally. Words without a count get that share.
 
     Source: Witten and Bell (1991), "The zero-frequency problem", method C; in the recursive form
-    of Chen and Goodman (1999), equations 15 to 17. There the recursion may end at either the
+    of Chen and Goodman (1999), section 2.5. There the recursion may end at either the
     unigrams or the uniform distribution; here it is the latter.
 
     Example:

@@ -91,3 +91,22 @@ class Lookup:
     def total(self, history: Sequence[str] = ()) -> float:
         """Sum of p(w | history) over all words that can be predicted."""
         return math.fsum(math.exp(self(word, history)) for word in self.words)
+
+
+def log_probs(table: BackoffTable, numbers: np.ndarray) -> np.ndarray:
+    """ln p of each word of a stream after all before it since <s> (N,), by searching in arrays."""
+    place = np.arange(len(numbers))
+    since = place - np.maximum.accumulate(np.where(numbers == BEGIN, place, 0))
+    rows, values = numbers.astype(np.int64), table.log_prob[0][numbers].astype(np.float64)
+    for k, level in enumerate(table.ngrams.levels[1:], 2):
+        keys = level.suffix.astype(np.int64) << 32 | level.first  # they rise
+        wanted = np.full(len(numbers), -1, np.int64)
+        wanted[k - 1 :] = rows[k - 1 :] << 32 | numbers[: 1 - k]
+        found = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        there = (rows >= 0) & (wanted >= 0) & (keys[found] == wanted)
+        history = np.concatenate([[-1], rows[:-1]])
+        backoff = np.where(history >= 0, table.log_backoff[k - 2][history], table.unseen_backoff)
+        longer = np.where(there, table.log_prob[k - 1][found], backoff + values)
+        values = np.where(since >= k - 1, longer, values)
+        rows = np.where(there, found, -1)
+    return values
