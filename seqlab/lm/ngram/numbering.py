@@ -108,6 +108,51 @@ def _occurrences(numbers: NDArray[np.int32], num_words: int) -> NDArray[np.int64
     return result[1:]
 
 
+@dataclass(frozen=True)
+class Restriction:
+    """The words that a model knows, and what becomes of those of a text.
+
+    Args:
+        words: the vocabulary.
+        numbers: new number of each word of the text, and GAP for GAP, which is last (V + 1,),
+            int32.
+    """
+
+    words: Words
+    numbers: NDArray[np.int32]
+
+
+def restriction(
+    words: Words, occurrences: NDArray[np.int64], fixed: int, numbering: Numbering
+) -> Restriction | None:
+    """Which words of a text a model is to know, and what stands for the others.
+
+    Args:
+        words: of the text, after those that were given.
+        occurrences: of each word in the text (V,), int64.
+        fixed: how many words there were before the text was read.
+        numbering: which words to know.
+
+    Returns:
+        None where all words stay as they are.
+    """
+    number = np.arange(len(words))
+    known = number < fixed if numbering.vocabulary is not None else number >= 0
+    special = number < len(SPECIAL)
+    kept = special | (known & (occurrences >= numbering.min_count))
+    if numbering.vocabulary is not None:
+        kept |= (number < fixed) & (numbering.min_count == 1)  # a word given is known, seen or not
+    if kept.all() and (numbering.unknown != "gap" or not occurrences[UNKNOWN]):
+        return None
+    left_out = UNKNOWN if numbering.unknown == "class" else GAP
+    new = np.where(kept, np.cumsum(kept) - 1, left_out).astype(np.int32)
+    if numbering.unknown == "gap":
+        new[UNKNOWN] = GAP
+    if not kept.all():
+        words = Words(words[int(n)] for n in np.flatnonzero(kept)[len(SPECIAL) :])
+    return Restriction(words, np.append(new, np.int32(GAP)))
+
+
 def _restrict(
     words: Words,
     text: NDArray[np.int32],
@@ -116,25 +161,22 @@ def _restrict(
     numbering: Numbering,
 ) -> NumberedText:
     """Leave the words that a model is to know, and put what stands for the others in the text."""
-    number = np.arange(len(words))
-    known = number < fixed if numbering.vocabulary is not None else number >= 0
-    special = number < len(SPECIAL)
-    kept = special | (known & (occurrences >= numbering.min_count))
-    if numbering.vocabulary is not None:
-        kept |= (number < fixed) & (numbering.min_count == 1)  # a word given is known, seen or not
-    if kept.all() and (numbering.unknown != "gap" or not occurrences[UNKNOWN]):
+    restricted = restriction(words, occurrences, fixed, numbering)
+    if restricted is None:
         return NumberedText(words, text, occurrences)
-    left_out = UNKNOWN if numbering.unknown == "class" else GAP
-    new = np.where(kept, np.cumsum(kept) - 1, left_out).astype(np.int32)
-    if numbering.unknown == "gap":
-        new[UNKNOWN] = GAP
-    new = np.append(new, np.int32(GAP))  # so that new[GAP] is GAP
     for part in chunks(len(text)):
-        text[part] = new[text[part]]
+        text[part] = restricted.numbers[text[part]]
         release(text)
-    if not kept.all():
-        words = Words(words[int(n)] for n in np.flatnonzero(kept)[len(SPECIAL) :])
-    return NumberedText(words, text, _occurrences(text, len(words)))
+    return NumberedText(restricted.words, text, _occurrences(text, len(restricted.words)))
 
 
-__all__ = ["BEGIN", "NumberedText", "Numbering", "Progress", "Unknown", "number_text"]
+__all__ = [
+    "BEGIN",
+    "NumberedText",
+    "Numbering",
+    "Progress",
+    "Restriction",
+    "Unknown",
+    "number_text",
+    "restriction",
+]

@@ -26,6 +26,7 @@ __all__ = [
     "can_reread",
     "source_size",
     "text_blocks",
+    "unit_parts",
     "unpacked_size",
 ]
 
@@ -79,7 +80,7 @@ def text_blocks(
         [b'g o _ o n \n']
     """
     check_at_least("size", size, 1)
-    part = _parts(unit, space)
+    part = unit_parts(unit, space)
     for block in _lines(source, size, _reporter(source, progress)):
         yield part(block)
 
@@ -224,8 +225,13 @@ def _joined(words: object, number: int) -> str:
     return line
 
 
-def _parts(unit: Unit, space: str) -> Callable[[_Block], _Block]:
-    """What turns lines of words into lines of units."""
+def unit_parts(unit: Unit, space: str = SPACE) -> Callable[[_Block], _Block]:
+    """What turns a block of lines of words into one of lines of units, as ``text_blocks`` does.
+
+    Raises:
+        DataError: ``unit`` names no unit, or a sentencepiece model that cannot be read.
+        MissingDependencyError: sentencepiece is needed and not installed.
+    """
     if unit == "word":
         return lambda block: block
     if unit == "character":

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from seqlab.errors import DataError
 from seqlab.values import shown
 
-__all__ = ["STANDARD_INPUT", "file_blocks", "stored_size", "unpacked_size"]
+__all__ = ["STANDARD_INPUT", "file_blocks", "plain_begin", "stored_size", "unpacked_size"]
 
 STANDARD_INPUT = "-"
 LONGEST_LINE = 2**30  # bytes; one sentence must fit into memory several times over
@@ -243,6 +243,22 @@ def _after_last_newline(buffer: NDArray[np.uint8], begin: int, end: int) -> int:
             return start + int(found[-1]) + 1
         end, step = start, 4 * step
     return 0
+
+
+def plain_begin(path: str) -> int | None:
+    """Place of a plain file's text, after a byte order mark if there is one; None if it is packed.
+
+    Raises:
+        DataError: the file cannot be read, is in another encoding, or no text.
+    """
+    with _opened(path) as raw:
+        content = _Content(path, raw)
+        if content.packed:
+            return None
+        head = bytearray(_HEAD)
+        filled = content.fill(memoryview(head))
+    _refuse(path, bytes(head[:filled]), _OTHER_ENCODINGS)
+    return len(_BOM) if head.startswith(_BOM) else 0
 
 
 def unpacked_size(path: str) -> int | None:
