@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,12 +179,43 @@ class TokenScores:
         if tokens != (self.ends[-1] if len(self.ends) else 0) or (np.diff(self.ends) < 0).any():
             raise DataError(f"ends of sentences must rise to the number of tokens, {tokens}")
 
+    @classmethod
+    def of_stream(
+        cls,
+        words: Words,
+        stream: NDArray[np.int32],
+        log_probs: NDArray[np.floating[Any]],
+        orders: NDArray[np.integer[Any]],
+    ) -> TokenScores:
+        """Scores of a stream of word numbers (T,); ``<s>`` and gaps are left out.
+
+        ``</s>`` ends a sentence, or a gap where none stands before it.
+        """
+        predicted = (stream != BEGIN) & (stream != GAP)
+        after_end = np.append(False, stream[:-1] == END)
+        closing = (stream == END) | ((stream == GAP) & ~after_end)
+        counts = np.cumsum(predicted)
+        ends = counts[closing]
+        if predicted.any() and (not len(ends) or ends[-1] != counts[-1]):
+            ends = np.append(ends, counts[-1])
+        return cls(
+            words,
+            stream[predicted],
+            log_probs[predicted].astype(np.float64),
+            orders[predicted].astype(np.int8),
+            ends,
+        )
+
     def __len__(self) -> int:
         return len(self.numbers)
 
+    def sentence_totals(self) -> NDArray[np.float64]:
+        """Ln p of each sentence (S,)."""
+        return self.sentence_sums(self.log_probs)
+
     def sentences(self) -> list[SentenceScore]:
         """A row for each sentence."""
-        totals = self.sentence_sums(self.log_probs)
+        totals = self.sentence_totals()
         unknown = self.sentence_sums((self.numbers == UNKNOWN).astype(np.float64))
         sizes = np.diff(self.ends, prepend=0)
         return [
@@ -229,8 +261,7 @@ def score_tokens(model: BackoffTable | Successors, stream: NDArray[np.int32]) ->
     """
     successors = Successors.of(model)
     log_probs, orders = successors.score(stream)
-    predicted = (stream != BEGIN) & (stream != GAP)
-    return TokenScores(successors.words, stream[predicted], log_probs[predicted], orders[predicted])
+    return TokenScores.of_stream(successors.words, stream, log_probs, orders)
 
 
 def perplexity_of(scores: TokenScores, characters: int = 0, order: int = 0) -> Perplexity:

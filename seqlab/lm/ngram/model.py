@@ -1,0 +1,313 @@
+"""The n-gram model as users see it: estimated, stored, asked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqlab.checks import did_you_mean
+from seqlab.errors import DataError, ModelError
+from seqlab.lm.ngram.arpa import read_arpa, write_arpa
+from seqlab.lm.ngram.binary import is_binary, open_binary, write_binary
+from seqlab.lm.ngram.estimation import Estimation, estimate_table
+from seqlab.lm.ngram.facts import Facts
+from seqlab.lm.ngram.index import QueryIndex
+from seqlab.lm.ngram.ngrams import BackoffTable
+from seqlab.lm.ngram.numbering import Progress, Unknown
+from seqlab.lm.ngram.perplexity import Perplexity, TokenScores, perplexity_of
+from seqlab.lm.ngram.query import Scorer, State
+from seqlab.lm.ngram.sampling import complete, sample_many
+from seqlab.lm.ngram.smoothing.base import Smoothing
+from seqlab.lm.ngram.successors import Successors
+from seqlab.lm.ngram.text import SPACE, TextSource, Unit, text_blocks
+from seqlab.lm.ngram.words import BEGIN, END, GAP, UNKNOWN, Words
+
+Sentence = str | Sequence[str]
+
+
+class NGramModel:
+    """An n-gram language model: ``estimate`` it from text, ``load`` it, ask it.
+
+    Log-probabilities are natural. A sentence is a line of text, cut into words as the model's
+    own text was, or a list of words. Words that the model does not know count as ``<unk>``.
+
+    Args:
+        table: the n-grams with their values, or
+        index: the hash tables that score; each is made from the other when it is first needed.
+        facts: how the model came about; they travel with its file.
+
+    Example:
+        >>> model = NGramModel.estimate(
+        ...     ["a rose is a rose", "a rose is red"], order=2, smoothing="witten_bell"
+        ... )
+        >>> round(model.log_prob("rose", "a"), 4), model.score("a rose") < model.score("rose a")
+        (-0.2624, False)
+        >>> state = model.initial_state()
+        >>> log_prob, state = model.advance(state, "a")
+        >>> log_prob == model.log_prob("a", "<s>")
+        True
+    """
+
+    def __init__(
+        self,
+        table: BackoffTable | None = None,
+        index: QueryIndex | None = None,
+        facts: Facts | None = None,
+    ) -> None:
+        if table is None and index is None:
+            raise ModelError("a model must have a table or an index; estimate or load one")
+        self._table, self._index = table, index
+        self.facts = facts or Facts()
+
+    @classmethod
+    def estimate(
+        cls,
+        source: TextSource,
+        order: int = 5,
+        smoothing: str | Smoothing = "modified_kneser_ney",
+        *,
+        unit: Unit = "word",
+        space: str = SPACE,
+        vocabulary: Iterable[str] | None = None,
+        min_count: int = 1,
+        unknown: Unknown = "class",
+        marks: bool = True,
+        cutoffs: Sequence[int] = (),
+        memory: int | str | None = None,
+        scratch_folder: str | Path | None = None,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> NGramModel:
+        """Estimate a model from text.
+
+        Args:
+            source: a file of sentences, one a line (plain, gzip, bzip2, xz; ``-`` is standard
+                input), several files (``Path``), or an iterable of sentences, whole or cut into
+                words. It is read once.
+            order: length of the longest n-grams, 1 to 9.
+            smoothing: a name of ``smoothing_named`` or an object with options, such as
+                ``Lidstone(k=0.01)``.
+            unit: what a word of the model is: ``"word"``, ``"character"``, or the file of a
+                sentencepiece model.
+            space: for characters, the word that stands for white space.
+            vocabulary: the words to know; None takes all.
+            min_count: words that occur less often are left out.
+            unknown: what becomes of words left out and of ``<unk>`` in the text; see
+                ``Numbering``.
+            marks: whether sentences begin with ``<s>`` and end with ``</s>``.
+            cutoffs: for each order from the first, n-grams that occur so often or less are left
+                out, such as (0, 0, 1); the last value serves all longer ones.
+            memory: how much may be used, such as ``"2G"``; a text that needs more goes by way of
+                files in ``scratch_folder``. None works in memory.
+            scratch_folder: default the current folder.
+            threads: of the processor; None takes up to four. They do not change the model.
+            progress: called with what is done, how far it is, and of how many (or None).
+
+        Raises:
+            SeqlabError: an argument out of range, or a text that cannot be used.
+        """
+        estimation = Estimation(
+            order, smoothing, unit, space, vocabulary, min_count, unknown, marks, cutoffs,
+            memory, scratch_folder, threads,
+        )  # fmt: skip
+        # The arrays of the table are files that live as long as it does.
+        table = estimate_table(source, estimation, estimation.scratch(source), progress)
+        method = estimation.method()
+        return cls(table, facts=Facts(method.name, Facts.unit_name(unit), space, marks))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], verify: bool = True) -> NGramModel:
+        """The model of a file: binary (memory-mapped) or ARPA, told by its content.
+
+        Loading runs nothing that the file holds.
+
+        Args:
+            path: of the file; ARPA may be packed by gzip or xz.
+            verify: whether the checksum of a binary file is compared. Without, a file of any
+                size is there at once, and a damaged one may give wrong scores, but no crash.
+
+        Raises:
+            ModelError: it is no such file, damaged, or of another version.
+        """
+        path = Path(path)
+        if not path.is_file():
+            near = [entry.name for entry in path.parent.glob("*")] if path.parent.is_dir() else []
+            raise ModelError(f"{path} is not a file{did_you_mean(path.name, near)}")
+        if is_binary(path):
+            index, facts = open_binary(path, verify)
+            return cls(index=index, facts=facts)
+        return cls(read_arpa(path))
+
+    def save(self, path: str | os.PathLike[str], quantise: bool = False) -> None:
+        """Write a binary file that ``load`` maps into memory; it appears whole or not at all.
+
+        Args:
+            path: of the file, customarily ``.ngram``.
+            quantise: whether values are rounded to 8 bits, for a file of less than half the size.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        write_binary(self._table or self.index, path, self.facts, quantise)
+
+    def write_arpa(self, path: str | os.PathLike[str]) -> None:
+        """Write an ARPA file, packed if the name ends in ``.gz``; it appears whole or not at all.
+
+        Raises:
+            ModelError: stupid back-off, which ARPA cannot hold.
+            OSError: it cannot be written.
+        """
+        write_arpa(self.table, path)
+
+    @property
+    def table(self) -> BackoffTable:
+        """The sorted n-grams with their values."""
+        if self._table is None:
+            self._table = self.index.to_table()
+        return self._table
+
+    @property
+    def index(self) -> QueryIndex:
+        """The hash tables that score."""
+        if self._index is None:
+            assert self._table is not None
+            self._index = QueryIndex.build(self._table)
+        return self._index
+
+    @cached_property
+    def scorer(self) -> Scorer:
+        """Asks the index: streams of word numbers, texts in bytes, batches of states."""
+        return Scorer(self.index)
+
+    @cached_property
+    def _successors(self) -> Successors:
+        return Successors.of(self.table)
+
+    @property
+    def words(self) -> Words:
+        """The vocabulary."""
+        return self._table.ngrams.words if self._table is not None else self.index.words
+
+    @property
+    def order(self) -> int:
+        """Length of the longest n-grams."""
+        return len(self.sizes)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many k-grams there are, for k = 1, 2, ..."""
+        return self._table.ngrams.sizes if self._table is not None else self.index.counts
+
+    def __repr__(self) -> str:
+        counts = ", ".join(map(str, self.sizes))
+        return f"NGramModel(order={self.order}, ngrams=({counts}), {self.facts})"
+
+    def numbers(self, sentence: Sentence) -> NDArray[np.int32]:
+        """Word numbers of one sentence, cut into words as the model's text was (N,).
+
+        Raises:
+            DataError: it is more than one line.
+        """
+        if isinstance(sentence, str) and self.facts.unit == "word":
+            found = self.words.numbers(sentence)
+            if GAP in found:
+                raise DataError(f"{sentence[:40]!r} must be one line; score lines one by one")
+            return found
+        if isinstance(sentence, str):
+            sentence = self.facts.parted(sentence)
+        known = (self.words.find(word) for word in sentence)
+        return np.fromiter((max(number, UNKNOWN) for number in known), np.int32)
+
+    def log_prob(self, word: str, context: Sentence = ()) -> float:
+        """Ln p of a word after the words of ``context``, which may begin with ``<s>``."""
+        state = self.empty_state()
+        before = context.split() if isinstance(context, str) else context
+        for known in before:
+            _, state = self.advance(state, known)
+        return self.advance(state, word)[0]
+
+    def initial_state(self) -> State:
+        """The state at the beginning of a sentence."""
+        return self.scorer.initial_state()
+
+    def empty_state(self) -> State:
+        """The state that knows of no words before."""
+        return self.scorer.empty_state()
+
+    def advance(self, state: State, token: str) -> tuple[float, State]:
+        """Ln p of a word after a state, and the state that follows; states are tuples of int."""
+        number = self.words.find(token)
+        return self.scorer.advance(state, number if number >= 0 else UNKNOWN)
+
+    def score(self, sentence: Sentence, bos: bool = True, eos: bool = True) -> float:
+        """Ln p of a sentence.
+
+        Args:
+            sentence: a line, or its words.
+            bos: whether it begins with ``<s>``, else nothing is known of what came before.
+            eos: whether ``</s>`` is predicted at its end.
+        """
+        ends = ([BEGIN] if bos else [], [END] if eos else [])
+        stream = np.concatenate([ends[0], self.numbers(sentence), ends[1]]).astype(np.int32)
+        return float(self.scorer.numbers(stream)[0].sum(dtype=np.float64))
+
+    def score_batch(self, sentences: Iterable[Sentence]) -> NDArray[np.float64]:
+        """Ln p of each sentence (S,), ``</s>`` included."""
+        return self.token_scores(sentences, self.facts.marks).sentence_totals()
+
+    def token_scores(
+        self, source: TextSource | NDArray[np.uint8], marks: bool | None = None
+    ) -> TokenScores:
+        """Every token of a text as the model sees it: for tables and comparisons.
+
+        Args:
+            source: as for ``estimate``, or bytes of whole lines in an array.
+            marks: whether lines begin and end a sentence; None does what the model's text did.
+        """
+        marks = self.facts.marks if marks is None else marks
+        blocks = [source] if isinstance(source, np.ndarray) else self.facts.blocks(source)
+        streams = [self.words.numbers(block, marks=marks) for block in blocks]
+        if not marks:  # a gap between blocks as between lines
+            streams = [np.append(stream, np.int32(GAP)) for stream in streams]
+        stream = np.concatenate([np.empty(0, np.int32), *streams])
+        log_prob, matched = self.scorer.numbers(stream)
+        return TokenScores.of_stream(self.words, stream, log_prob, matched)
+
+    def perplexity(self, source: TextSource) -> Perplexity:
+        """How well the model predicts a text; ``</s>`` counts as a token.
+
+        Args:
+            source: as for ``estimate``: a file, or sentences.
+
+        Raises:
+            DataError: the text is empty.
+        """
+        return perplexity_of(self.token_scores(source), order=self.order)
+
+    def sample(
+        self,
+        count: int = 1,
+        seed: int | np.random.Generator = 0,
+        max_words: int = 100,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        prefix: Sentence = "",
+        unknown: bool = True,
+    ) -> list[list[str]]:
+        """Draw sentences from the model; see ``seqlab.lm.ngram.sampling.sample``."""
+        return sample_many(
+            self._successors, count, seed, max_words, temperature, top_k, prefix, unknown
+        )
+
+    def complete(self, prefix: Sentence, count: int = 10) -> list[Any]:
+        """The most probable next words; see ``seqlab.lm.ngram.sampling.complete``."""
+        return complete(self._successors, prefix, count)
+
+
+__all__ = ["NGramModel", "Sentence", "text_blocks"]
