@@ -142,9 +142,10 @@ class _Reader:
         line = self._peeked_line(f"the line {title.decode()}")
         if line == title:
             self._text.next_line()
+            title_line = self._text.line
             section = self._read_ngrams(k)
         elif count == 0:
-            section = joined(k, [], [])
+            section, title_line = joined(k, [], []), where
         else:
             shown = line[:60].decode("utf-8", "backslashreplace")
             raise self._text.error(
@@ -164,6 +165,7 @@ class _Reader:
             raise self._text.error(
                 f"the 1-grams must hold {' and '.join(self._words.missing())}, the begin and end "
                 "of sentences; add '-99 <s>' or '-99 </s>' and count it above",
+                title_line,
             )
         return section
 

@@ -59,7 +59,7 @@ def linked_table(text: ArpaText, words: ArpaWords, sections: list[Section]) -> B
         added = np.flatnonzero(source < 0)
         if log_prob and len(added):  # they never say anything new
             below = log_backoff[-1][level.context[added]]
-            probs[added] = below + log_prob[-1][level.suffix[added]]
+            probs[added] = np.minimum(below + log_prob[-1][level.suffix[added]], 0)
         log_prob.append(probs)
         log_backoff.append(_picked(section.log_backoff, source, 0))
     log_prob[0][BEGIN] = -np.inf
