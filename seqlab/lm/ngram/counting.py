@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from seqlab.errors import DataError
 from seqlab.lm.ngram.counts import NGramCounts
-from seqlab.lm.ngram.kernels.contexts import child_starts, link_contexts
+from seqlab.lm.ngram.kernels.link import child_starts, find_contexts
 from seqlab.lm.ngram.kernels.scan import count_new, fill_levels
 from seqlab.lm.ngram.ngrams import MAX_ROWS, Level, NGrams, unigram_level
 from seqlab.lm.ngram.numbering import NumberedText, Progress
@@ -196,11 +196,10 @@ def _linked(
             levels.append(Level(first[1], suffix[1], first[1]))  # the context of a b is a
             continue
         lower = levels[k - 1]
-        starts = np.empty(len(levels[k - 2]) + 1, np.int32)
-        child_starts(lower.suffix, starts)
+        starts = child_starts(lower.suffix, len(levels[k - 2]))
         context = scratch.empty(len(first[k]), np.int32)
         for part in chunks(len(first[k])):
-            link_contexts(
+            find_contexts(
                 first[k][part], suffix[k][part], lower.first, lower.context, starts, context[part]
             )
             release(first[k], suffix[k], context)
