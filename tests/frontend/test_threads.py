@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -11,13 +12,14 @@ import torch
 
 from seqlab.frontend.logmel import LogMel
 from seqlab.frontend.mfcc import MFCC
+from seqlab.frontend.threads import share, task_frames
 
 FORK = """
 import os, torch
 from seqlab.frontend.logmel import LogMel
 torch.set_num_threads(2)
 waveform = torch.randn(640_000, generator=torch.Generator().manual_seed(0))
-frontend, lengths = LogMel(), torch.tensor([640_000])
+frontend, lengths = LogMel(edges="mirror", dither=1.0), torch.tensor([640_000])
 expected = frontend(waveform[None], lengths)[0]
 child = os.fork()
 if child == 0:  # torch's own threads are not for forked processes, so only the front end runs
@@ -71,3 +73,32 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
     command = [sys.executable, "-W", "ignore", "-c", FORK]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.stdout.split() == ["0"], done.stderr
+
+
+def test_the_calling_thread_works_too_and_errors_reach_it(threads: None) -> None:
+    torch.set_num_threads(2)
+    met, barrier = set(), threading.Barrier(2, timeout=60)
+
+    def meet(task: int) -> None:
+        met.add(threading.get_ident())
+        if task < 2:
+            barrier.wait()  # so that each thread takes one
+
+    share(meet, range(5), 100_000)
+    assert len(met) == 2
+    assert threading.get_ident() in met
+
+    def fail(task: int) -> None:
+        raise ValueError(f"task {task}")
+
+    with pytest.raises(ValueError, match="task"):
+        share(fail, range(5), 100_000)
+    share(meet, [9], 100_000)
+
+
+def test_few_frames_stay_in_one_thread(threads: None) -> None:
+    torch.set_num_threads(2)
+    met = set()
+    share(lambda task: met.add(threading.get_ident()), range(5), 100)
+    assert met == {threading.get_ident()}
+    assert task_frames(100) >= 100

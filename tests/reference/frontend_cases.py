@@ -40,10 +40,15 @@ KINDS: dict[str, type[FramedFrontend]] = {
     "LogMel": seqlab.LogMel,
     "MFCC": seqlab.MFCC,
 }
-KALDI, KALDI_EXACT = 4.5e-4, 1.5e-4  # nats
+KALDI = 4.5e-4  # nats
 CLOSE = 1e-4  # torchaudio, librosa and Whisper, in the units of the features
 DECIBELS = 4.4e-4  # 1e-4 nats, for spectra without bands
-BAND_SUM = 1e-3  # decibels; cepstra sum 128 bands, of which the quietest lie 80 dB down in float32
+BAND_SUM = 1e-3  # decibels; cepstra sum 128 bands, in float32 a number of 1000
+# From double precision, of all values however far below the loudest. Bands are float32 numbers of
+# up to 30 nats or 100 decibels; cepstra are sums of them in float32.
+EXACT = 4e-6
+EXACT_DECIBELS = 3e-5
+EXACT_CEPSTRA = 1e-4
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ class Case:
         option: what the peers call it; "" for the preset alone.
         bound: of the largest absolute difference from the first peer; or 1.25 times that peer's
             own distance from double precision, where it is further off than that.
-        exact: of that from double precision.
+        exact: of that of any value from double precision.
     """
 
     preset: str
@@ -67,7 +72,7 @@ class Case:
     overrides: Settings = field(default_factory=dict)
     option: str = ""
     bound: float = KALDI
-    exact: float = KALDI_EXACT
+    exact: float = EXACT
 
     def frontend(self) -> FramedFrontend:
         """Our front end."""
@@ -76,12 +81,14 @@ class Case:
 
 def _librosa(kind: str, peer: Peer, other: Peer, bound: float, **overrides: object) -> Case:
     peers = {"librosa": peer, "transforms": other}
-    return Case("librosa", kind, peers, overrides, bound=bound, exact=bound)
+    exact = BAND_SUM if kind == "MFCC" else EXACT_DECIBELS
+    return Case("librosa", kind, peers, overrides, bound=bound, exact=exact)
 
 
 def _torchaudio(kind: str, peer: Peer, other: Peer, bound: float) -> Case:
     peers = {"transforms in double": in_double(peer), "transforms": peer, "librosa": other}
-    return Case("torchaudio", kind, peers, {}, bound=bound, exact=bound)
+    exact = BAND_SUM if kind == "MFCC" else EXACT_DECIBELS
+    return Case("torchaudio", kind, peers, {}, bound=bound, exact=exact)
 
 
 CASES = [
@@ -94,6 +101,7 @@ CASES = [
         "kaldi",
         "MFCC",
         {"knf": partial(knf_features, "MFCC"), "compliance": partial(compliance, "MFCC")},
+        exact=EXACT_CEPSTRA,
     ),
     Case("kaldi", "Spectrogram", {"compliance": partial(compliance, "Spectrogram")}),
     Case(
@@ -104,7 +112,6 @@ CASES = [
             "compliance": partial(compliance, "LogMel", use_power=False, **HTK),
         },
         bound=5e-5,
-        exact=2e-5,
     ),
     Case(  # the peers take cepstra of the power spectrum only
         "htk",
@@ -115,8 +122,9 @@ CASES = [
         },
         {"power": 2.0},
         bound=2e-4,
+        exact=EXACT_CEPSTRA,
     ),
-    Case("htk", "MFCC", {}, {"delta_order": 2}, option="MFCC_0_D_A", exact=1.1e-4),
+    Case("htk", "MFCC", {}, {"delta_order": 2}, option="MFCC_0_D_A", exact=EXACT_CEPSTRA),
     _librosa(
         "LogMel",
         lambda x: librosa_db(librosa.feature.melspectrogram(y=x, sr=22050), 80),
@@ -158,6 +166,6 @@ CASES = [
         "LogMel",
         {"formula": whisper_torch, "librosa": whisper_librosa},
         bound=CLOSE,
-        exact=1e-5,
+        exact=EXACT,
     ),
 ]
