@@ -72,6 +72,7 @@ def text_statistics(stream: NDArray[np.int32]) -> TextStatistics:
             Unknown words are one type.
 
     Example:
+        >>> from seqlab.lm.ngram.words import Words
         >>> words = Words()
         >>> statistics = text_statistics(words.numbers("a rose is a rose", True, True))
         >>> statistics.tokens, statistics.types, statistics.once
@@ -182,7 +183,8 @@ def coverage(model: BackoffTable | Successors, stream: NDArray[np.int32]) -> Cov
             unknown word matches as a unigram, ``<unk>``.
 
     Example:
-        >>> from seqlab.lm.ngram.ngrams import unigram_level
+        >>> from seqlab.lm.ngram.ngrams import NGrams, unigram_level
+        >>> from seqlab.lm.ngram.words import Words
         >>> words = Words(["a"])
         >>> log_prob = np.log(np.float32([0.25, 1e-9, 0.25, 0.5]))
         >>> table = BackoffTable(NGrams(words, (unigram_level(words),)), (log_prob,), ())

@@ -180,7 +180,7 @@ def fit_linear_weights(
     Example:
         >>> fit = fit_linear_weights(np.log([[0.5, 0.1], [0.2, 0.2], [0.1, 0.4]]))
         >>> fit.converged, [round(weight, 2) for weight in fit.weights]
-        (True, [0.46, 0.54])
+        (True, [0.54, 0.46])
     """
     check_at_least("max_iterations", max_iterations, 1)
     ratios, peaks = _scaled(np.asarray(columns, np.float64))
@@ -213,7 +213,7 @@ def _scaled(columns: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[
     if never:
         raise DataError(
             f"{never} of {len(peaks)} held-out tokens have probability 0 in every model; add a "
-            "smoothed model, or one with an unknown word"
+            "smoothed model, or leave them out: columns[~np.isneginf(columns).all(1)]"
         )
     return np.exp(columns - peaks[:, None]), peaks
 
@@ -232,6 +232,18 @@ class LinearInterpolation:
 
     Raises:
         DataError: fewer than two models, or weights that do not fit.
+
+    Example:
+        >>> class Coin:
+        ...     def __init__(self, heads):
+        ...         self.heads = heads
+        ...     def initial_state(self):
+        ...         return None
+        ...     def advance(self, state, token):
+        ...         return math.log(self.heads if token == "heads" else 1 - self.heads), None
+        >>> coin = LinearInterpolation([Coin(0.5), Coin(0.9)], [0.5, 0.5], end=None)
+        >>> np.exp(coin.score_batch(["heads", "heads tails"])).round(2).tolist()
+        [0.7, 0.21]
     """
 
     def __init__(

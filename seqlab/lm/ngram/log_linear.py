@@ -11,10 +11,7 @@ from numpy.typing import NDArray
 from seqlab.errors import DataError
 from seqlab.lm.ngram.alignment import Aligned, align, join_ngrams, join_words, shared_unknown
 from seqlab.lm.ngram.interpolation import (
-    Weights,
     check_models,
-    column_of,
-    held_out_stream,
     score_by_token,
 )
 from seqlab.lm.ngram.kernels.interpolation import add_moments, shift_moments
@@ -22,7 +19,7 @@ from seqlab.lm.ngram.ngrams import BackoffTable, NGrams
 from seqlab.lm.ngram.successors import Successors
 from seqlab.lm.ngram.words import BEGIN
 
-__all__ = ["LogLinearInterpolation", "fit_log_linear_weights", "interpolate_log_linear"]
+__all__ = ["Contexts", "LogLinearInterpolation", "check_positive", "interpolate_log_linear"]
 
 _Array = NDArray[np.float64]
 
@@ -43,19 +40,30 @@ def interpolate_log_linear(
         weights: one for each, finite; they need not sum to 1.
 
     Raises:
-        DataError: weights that do not fit, stupid back-off, or a negative weight for a model
-            that gives a word the probability 0.
+        DataError: weights that do not fit, stupid back-off, a negative weight for a model that
+            gives a word the probability 0, or a context after which no word is possible.
+
+    Example:
+        >>> from seqlab.lm.ngram.ngrams import unigram_level
+        >>> from seqlab.lm.ngram.words import Words
+        >>> ngrams = NGrams(Words(["a"]), (unigram_level(Words(["a"])),))
+        >>> one = BackoffTable(ngrams, (np.log(np.float32([0.2, 1, 0.2, 0.6])),), ())
+        >>> squared = interpolate_log_linear([one, one], [1, 1])
+        >>> [f"{p:.3f}" for p in np.exp(squared.log_prob[0])]
+        ['0.091', '0.000', '0.091', '0.818']
     """
     check_models(tables, "log-linear interpolation")
     powers = _check_powers(weights, len(tables))
     ngrams = join_ngrams([table.ngrams for table in tables])
     aligned = [align(ngrams, table) for table in tables]
-    _check_positive([part for part, power in zip(aligned, powers, strict=True) if power < 0])
-    sums, exponents = _unigram_moments(aligned, powers, full=False)
+    check_positive([part for part, power in zip(aligned, powers, strict=True) if power < 0])
+    sums, exponents = unigram_moments(aligned, powers, full=False)
+    _check_normalisers(sums)
     log_prob, log_backoff = [(exponents - np.log(sums[0, 0])).astype(np.float32)], []
     for k in range(1, ngrams.order):
-        part = _Contexts.of(ngrams, aligned, k)
+        part = Contexts.of(ngrams, aligned, k)
         shorter, (sums, exponents) = sums, part.moments(powers, sums)
+        _check_normalisers(sums)
         log_prob.append((exponents - np.log(sums[part.context, 0])).astype(np.float32))
         change = np.log(shorter[part.suffix, 0]) - np.log(sums[:, 0])
         log_backoff.append((_product(powers, part.backoffs) + change).astype(np.float32))
@@ -72,7 +80,17 @@ def _check_powers(weights: Sequence[float], models: int) -> _Array:
     return array
 
 
-def _check_positive(aligned: Sequence[Aligned]) -> None:
+def _check_normalisers(sums: _Array) -> None:
+    bad = int(np.count_nonzero(~(np.isfinite(sums) & (sums > 0))))
+    if bad:
+        raise DataError(
+            f"after {bad} contexts the products of all words are 0 or too large for a number; take "
+            "weights nearer to 0, or smoothed models"
+        )
+
+
+def check_positive(aligned: Sequence[Aligned]) -> None:
+    """Raise DataError for models that give a word the probability 0."""
     for part in aligned:
         never = np.count_nonzero(np.isneginf(part.log_prob[0])) - 1  # <s> is never predicted
         never += sum(np.count_nonzero(np.isneginf(values)) for values in part.log_prob[1:])
@@ -92,7 +110,7 @@ def _product(powers: _Array, columns: NDArray[np.float32]) -> _Array:
     return total
 
 
-def _unigram_moments(
+def unigram_moments(
     aligned: Sequence[Aligned], powers: _Array, full: bool
 ) -> tuple[_Array, _Array]:
     """Moments of the empty context (1, S), and the exponent of each word (V,)."""
@@ -110,7 +128,7 @@ def _room(contexts: int, models: int, full: bool) -> _Array:
 
 
 @dataclass(frozen=True)
-class _Contexts:
+class Contexts:
     """The contexts of one length, and the n-grams after them, as M models see them.
 
     Args:
@@ -128,7 +146,7 @@ class _Contexts:
     backoffs: NDArray[np.float32]
 
     @classmethod
-    def of(cls, ngrams: NGrams, aligned: Sequence[Aligned], k: int) -> _Contexts:
+    def of(cls, ngrams: NGrams, aligned: Sequence[Aligned], k: int) -> Contexts:
         """The contexts of ``k`` words."""
         level = ngrams.levels[k]
         return cls(
@@ -139,12 +157,12 @@ class _Contexts:
             np.stack([part.log_backoff[k - 1] for part in aligned]),
         )
 
-    def only(self, needed: NDArray[np.int64], shorter: NDArray[np.int64]) -> _Contexts:
+    def only(self, needed: NDArray[np.int64], shorter: NDArray[np.int64]) -> Contexts:
         """Some contexts alone; ``shorter`` are those one word shorter, both rising."""
         place = np.full(self.backoffs.shape[1], -1, np.int32)
         place[needed] = np.arange(len(needed))
         rows = np.flatnonzero(place[self.context] >= 0)
-        return _Contexts(
+        return Contexts(
             place[self.context[rows]],
             self.columns[:, rows],
             self.lower[:, rows],
@@ -166,122 +184,6 @@ class _Contexts:
         return listed, exponents
 
 
-def fit_log_linear_weights(
-    tables: Sequence[BackoffTable],
-    text: str | bytes,
-    tolerance: float = 1e-9,
-    max_iterations: int = 50,
-) -> Weights:
-    """Weights of a log-linear combination that make held-out text most probable.
-
-    The log-likelihood is concave in the weights: its gradient is the models' log-probabilities
-    less their expectation under the combination, its Hessian minus their covariance (as in any
-    maximum-entropy model; Della Pietra et al. 1997). Newton's method with step halving (Nocedal
-    and Wright 2006, algorithm 3.2) needs a handful of steps. The sums over the vocabulary are
-    made for the contexts of the text alone.
-
-    Args:
-        tables: two models or more, none with a probability of 0.
-        text: held-out sentences, one a line.
-        tolerance: of the mean log-probability of a token: the fit stops where Newton's step
-            promises less.
-        max_iterations: after which it stops even so.
-
-    Raises:
-        DataError: no words, stupid back-off, or a probability of 0.
-    """
-    check_models(tables, "log-linear interpolation")
-    held_out = _HeldOut.of(tables, text)
-    weights = np.full(len(tables), 1 / len(tables))
-    value, gradient, curvature = held_out.at(weights)
-    history, converged = [value], False
-    while len(history) <= max_iterations:
-        step = np.linalg.lstsq(curvature, gradient, rcond=1e-10)[0]  # models may be the same
-        promise = float(gradient @ step)
-        converged = promise / 2 < tolerance
-        if converged:
-            break
-        scale = 1.0
-        while True:
-            after = held_out.at(weights + scale * step)
-            if after[0] >= value + 1e-4 * scale * promise or scale < 1e-6:
-                break
-            scale /= 2
-        if after[0] < value:  # rounding: nothing is left to be gained
-            break
-        weights = weights + scale * step
-        value, gradient, curvature = after
-        history.append(value)
-    return Weights(tuple(weights.tolist()), tuple(history), len(history) - 1, converged)
-
-
-@dataclass(frozen=True)
-class _HeldOut:
-    """A text as a log-linear combination sees it: the contexts in it, and how often."""
-
-    mean: _Array  # of ln p_i over the tokens (M,)
-    aligned: list[Aligned]
-    parts: list[_Contexts]
-    counts: list[_Array]  # share of the tokens after each context, from the empty one on
-
-    @classmethod
-    def of(cls, tables: Sequence[BackoffTable], text: str | bytes) -> _HeldOut:
-        ngrams = join_ngrams([table.ngrams for table in tables])
-        aligned = [align(ngrams, table) for table in tables]
-        _check_positive(aligned)
-        stream = held_out_stream(ngrams.words, text)
-        predicted = stream != BEGIN
-        tokens = int(np.count_nonzero(predicted))
-        columns = [column_of(Successors.of(t), ngrams.words, stream)[predicted] for t in tables]
-        walk = Successors.of(BackoffTable(ngrams, aligned[0].log_prob, aligned[0].log_backoff))
-        nodes, counts = np.unique(walk.contexts(stream)[predicted], return_counts=True)
-        parts, shares = _needed(ngrams, aligned, walk.first_nodes, nodes, counts / tokens)
-        return cls(np.mean(columns, 1), aligned, parts, shares)
-
-    def at(self, weights: _Array) -> tuple[float, _Array, _Array]:
-        """Mean log-likelihood, its gradient, and minus its Hessian."""
-        models = len(weights)
-        sums, _ = _unigram_moments(self.aligned, weights, full=True)
-        value, gradient = float(weights @ self.mean), self.mean.copy()
-        curvature = np.zeros((models, models))
-        for place, counts in enumerate(self.counts):
-            if place:
-                sums, _ = self.parts[place - 1].moments(weights, sums)
-            expected = sums[:, 1 : 1 + models] / sums[:, :1]
-            squares = (sums[:, 1 + models :] / sums[:, :1]).reshape(-1, models, models)
-            value -= float(counts @ np.log(sums[:, 0]))
-            gradient -= counts @ expected
-            products = expected[:, :, None] * expected[:, None, :]
-            curvature += np.tensordot(counts, squares - products, 1)
-        return value, gradient, curvature
-
-
-def _needed(
-    ngrams: NGrams,
-    aligned: Sequence[Aligned],
-    first_nodes: NDArray[np.int64],
-    nodes: NDArray[np.int64],
-    shares: _Array,
-) -> tuple[list[_Contexts], list[_Array]]:
-    """The contexts of a text and all shorter ones they need, with each one's share of the text."""
-    rows: list[NDArray[np.int64]] = [np.zeros(0, np.int64)] * ngrams.order
-    for k in range(ngrams.order - 1, 0, -1):
-        inside = nodes[(nodes >= first_nodes[k]) & (nodes < first_nodes[k + 1])] - first_nodes[k]
-        longer = ngrams.levels[k].suffix[rows[k + 1]] if k + 1 < ngrams.order else rows[k]
-        rows[k] = np.union1d(inside, longer).astype(np.int64)
-    rows[0] = np.zeros(1, np.int64)
-    parts, counts = [], []
-    for k in range(ngrams.order):
-        count = np.zeros(len(rows[k]))
-        low, high = (0, 1) if k == 0 else (first_nodes[k], first_nodes[k + 1])
-        inside = (nodes >= low) & (nodes < high)
-        count[np.searchsorted(rows[k], nodes[inside] - low)] = shares[inside]
-        counts.append(count)
-        if k:
-            parts.append(_Contexts.of(ngrams, aligned, k).only(rows[k], rows[k - 1]))
-    return parts, counts
-
-
 class LogLinearInterpolation:
     """Models combined log-linearly at query time, normalised by a sum over the vocabulary.
 
@@ -296,6 +198,16 @@ class LogLinearInterpolation:
 
     Raises:
         DataError: weights that do not fit, or stupid back-off.
+
+    Example:
+        >>> from seqlab.lm.ngram.ngrams import unigram_level
+        >>> from seqlab.lm.ngram.words import Words
+        >>> ngrams = NGrams(Words(["a"]), (unigram_level(Words(["a"])),))
+        >>> one = BackoffTable(ngrams, (np.log(np.float32([0.2, 1, 0.2, 0.6])),), ())
+        >>> both = LogLinearInterpolation([one, one], [1, 1])
+        >>> log_prob, _ = both.advance(both.initial_state(), "a")
+        >>> f"{np.exp(log_prob):.3f}"
+        '0.818'
     """
 
     def __init__(

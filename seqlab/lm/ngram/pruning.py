@@ -113,7 +113,8 @@ def keep(table: BackoffTable, kept: tuple[NDArray[np.bool_], ...]) -> BackoffTab
 
     Args:
         table: the model.
-        kept: for each order from bigrams on which n-grams stay (N,).
+        kept: for each order from bigrams on which n-grams stay (N,). Highest orders that lose all
+            go from the model.
 
     Raises:
         DataError: an n-gram stays, but its context or its suffix does not.
@@ -167,6 +168,7 @@ def prune(table: BackoffTable, threshold: float, history: BackoffTable | None = 
 
     Example:
         >>> from seqlab.lm.ngram.ngrams import NGrams, unigram_level
+        >>> from seqlab.lm.ngram.words import Words
         >>> words = Words(["a"])
         >>> log_prob = np.log(np.array([0.1, 0, 0.4, 0.5], np.float32) + 1e-30)
         >>> table = BackoffTable(NGrams(words, (unigram_level(words),)), (log_prob,), ())

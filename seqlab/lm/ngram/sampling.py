@@ -17,6 +17,12 @@ from seqlab.lm.ngram.words import END, UNKNOWN
 
 __all__ = ["complete", "sample", "sample_many"]
 
+_ROOM = 256  # words drawn at a time
+_ONLY_UNKNOWN = (
+    "no word can follow, or <unk> alone, which unknown=False leaves out; let unknown=True, or "
+    "smooth the model"
+)
+
 
 def sample(
     model: BackoffTable | Successors,
@@ -46,10 +52,12 @@ def sample(
         The words after the prefix, ``</s>`` left out. There are ``max_words`` where it was cut.
 
     Raises:
-        DataError: an argument out of range, or stupid back-off, which has no distribution.
+        DataError: an argument out of range, stupid back-off, which has no distribution, or
+            ``unknown=False`` where nothing but ``<unk>`` can follow.
 
     Example:
         >>> from seqlab.lm.ngram.ngrams import NGrams, unigram_level
+        >>> from seqlab.lm.ngram.words import Words
         >>> words = Words(["a"])
         >>> log_prob = np.array([-np.inf, -np.inf, -1e9, 0.0], np.float32)
         >>> sample(BackoffTable(NGrams(words, (unigram_level(words),)), (log_prob,), ()), 0, 3)
@@ -102,15 +110,18 @@ def _state_after(model: Successors, prefix: str | Sequence[str]) -> int:
 def _draw(
     model: Successors, state: int, rng: np.random.Generator, max_words: int, unknown: bool
 ) -> list[int]:
-    if not unknown and model.log_prob[UNKNOWN] > -1e-6:
-        raise DataError("the model knows no word but <unk>; let unknown=True")
     starts, last, nodes, log_prob, backoff, suffix = model.arrays
-    out = np.empty(max_words, np.int32)
-    count = draw_words(
-        state, rng, unknown, len(model.words), starts, last, nodes, model.sums, log_prob,
-        backoff, suffix, out,
-    )  # fmt: skip
-    return [int(number) for number in out[:count]]
+    numbers: list[int] = []
+    while len(numbers) < max_words and (not numbers or numbers[-1] != END):
+        out = np.empty(min(max_words - len(numbers), _ROOM), np.int32)
+        count, state = draw_words(
+            state, rng, unknown, len(model.words), starts, last, nodes, model.sums, log_prob,
+            backoff, suffix, out,
+        )  # fmt: skip
+        if state < 0:
+            raise DataError(_ONLY_UNKNOWN)
+        numbers += out[:count].tolist()
+    return numbers
 
 
 def _draw_tempered(
@@ -131,8 +142,11 @@ def _draw_tempered(
             words, values = _best(model, state, top_k + (not unknown))
         if not unknown:
             words, values = words[words != UNKNOWN], values[words != UNKNOWN]
-        values, words = values[:top_k] / temperature, words[:top_k]
-        sums = np.cumsum(np.exp(values - values.max()))
+        values, words = values[:top_k], words[:top_k]
+        if values.max() == -np.inf:
+            raise DataError(_ONLY_UNKNOWN)
+        with np.errstate(over="ignore"):  # a temperature near 0 leaves the best words alone
+            sums = np.cumsum(np.exp((values - values.max()) / temperature))
         place = np.searchsorted(sums, rng.random() * sums[-1], side="right")
         numbers.append(int(words[min(place, len(words) - 1)]))
         state = model.advance(state, numbers[-1])[1]
@@ -175,6 +189,7 @@ def complete(
 
     Example:
         >>> from seqlab.lm.ngram.ngrams import NGrams, unigram_level
+        >>> from seqlab.lm.ngram.words import Words
         >>> words = Words(["a", "b"])
         >>> log_prob = np.log(np.float32([0.1, 1e-9, 0.4, 0.2, 0.3]))
         >>> table = BackoffTable(NGrams(words, (unigram_level(words),)), (log_prob,), ())

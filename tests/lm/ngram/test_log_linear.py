@@ -14,9 +14,9 @@ from seqlab.errors import DataError
 from seqlab.lm.ngram.interpolation import fit_linear_weights, score_columns
 from seqlab.lm.ngram.log_linear import (
     LogLinearInterpolation,
-    fit_log_linear_weights,
     interpolate_log_linear,
 )
+from seqlab.lm.ngram.log_linear_weights import fit_log_linear_weights
 from tests.lm.ngram.backoff_oracle import SMOOTHINGS, BackoffOracle, estimated, random_sentences
 from tests.lm.ngram.test_interpolation import SharedOracle, two_models
 

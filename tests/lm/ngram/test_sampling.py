@@ -14,9 +14,12 @@ from scipy.stats import chisquare
 from seqlab.errors import DataError
 from seqlab.lm.ngram.interpolation import interpolate
 from seqlab.lm.ngram.kernels import sampling as kernels
+from seqlab.lm.ngram.link import link_ngrams
+from seqlab.lm.ngram.ngrams import BackoffTable
 from seqlab.lm.ngram.pruning import prune
 from seqlab.lm.ngram.sampling import complete, sample, sample_many
 from seqlab.lm.ngram.successors import Successors
+from seqlab.lm.ngram.words import Words
 from tests.lm.ngram.backoff_oracle import SMOOTHINGS, BackoffOracle, estimated, random_sentences
 
 DRAWS = 40_000
@@ -149,6 +152,30 @@ def test_seeds_repeat_and_lengths_hold() -> None:
     assert sample(table, 7) == sample(table, np.random.default_rng(7)) == sample(table, 7)
     assert sample_many(table, 5, 1) != sample_many(table, 5, 2)
     assert max(len(words) for words in sample_many(table, 200, 1, max_words=2)) == 2
+
+
+def test_long_texts_go_on_where_they_stopped() -> None:
+    """A model without an end of sentence: a b a b ... beyond what is drawn at a time."""
+    words = Words(["a", "b"])
+    grams = [np.arange(5)[:, None], np.array([[3, 4], [4, 3]])]
+    ngrams, _ = link_ngrams(words, [part.astype(np.int32) for part in grams])
+    never = np.full(5, -np.inf, np.float32)
+    unigrams = np.where(np.arange(5) > 2, np.log(0.5), never).astype(np.float32)
+    backoff = np.where(np.arange(5) > 2, never, 0).astype(np.float32)
+    table = BackoffTable(ngrams, (unigrams, np.zeros(2, np.float32)), (backoff,))
+    drawn = sample(table, 1, max_words=1000)
+    assert len(drawn) == 1000 and {*itertools.pairwise(drawn)} == {("a", "b"), ("b", "a")}
+    assert sample(table, 1, max_words=10, temperature=1e-300) == sample(
+        table, 1, max_words=10, temperature=0.5
+    )
+
+
+def test_where_only_unknown_words_follow() -> None:
+    table = estimated(["a b", "a c"], 2, "maximum_likelihood", vocabulary=["a"])
+    assert sample(table, 1, prefix="a", max_words=1) == ["<unk>"]
+    for options in ({}, {"temperature": 2.0}, {"top_k": 2}):
+        with pytest.raises(DataError, match="no word can follow, or <unk> alone"):
+            sample(table, 1, prefix="a", unknown=False, **options)
 
 
 def test_arguments_are_checked() -> None:

@@ -186,7 +186,9 @@ def draw(node, rng, size, starts, words, sums, log_prob, backoff, suffix):
         context = chain[level]
         begin, end = starts[context], starts[context + 1]
         mass = sums[end - 1] if end > begin else 0.0
-        all_of_it = context == 0 or end - begin >= size - 1 or backoff[context] == -np.inf
+        all_of_it = end > begin and (
+            context == 0 or end - begin >= size - 1 or backoff[context] == -np.inf
+        )
         u = rng.random() * (mass if all_of_it else 1.0)
         if not (u < mass or all_of_it):
             level += 1
@@ -211,19 +213,44 @@ def draw(node, rng, size, starts, words, sums, log_prob, backoff, suffix):
 
 
 @compiled
+def _draw_known(node, rng, size, starts, words, sums, log_prob, backoff, suffix):
+    """Draw a word that is not UNKNOWN; -1: there is none."""
+    for _ in range(_PATIENCE):
+        word = draw(node, rng, size, starts, words, sums, log_prob, backoff, suffix)
+        if word != UNKNOWN:
+            return word
+    left = np.empty(size)
+    fill_distribution(node, starts, words, log_prob, backoff, suffix, left)
+    total = 0.0
+    for word in range(size):
+        total += np.exp(left[word]) if word != UNKNOWN else 0.0
+        left[word] = total
+    if not total > 0.0:
+        return np.int64(-1)
+    return _pick(rng.random() * total, np.int64(0), np.int64(size), left)
+
+
+@compiled
 def draw_words(
     node, rng, unknown, size, starts, words, nodes, sums, log_prob, backoff, suffix, out
 ):
-    """Fill ``out`` with words drawn one after the other; returns how many, END included."""
+    """Fill ``out`` with words drawn one after the other, END the last if it comes.
+
+    Returns:
+        How many words, and the node after them; -1 for it where UNKNOWN alone could follow.
+    """
     for count in range(len(out)):
-        word = draw(node, rng, size, starts, words, sums, log_prob, backoff, suffix)
-        while word == UNKNOWN and not unknown:
+        if unknown:
             word = draw(node, rng, size, starts, words, sums, log_prob, backoff, suffix)
+        else:
+            word = _draw_known(node, rng, size, starts, words, sums, log_prob, backoff, suffix)
+            if word < 0:
+                return count, np.int64(-1)
         out[count] = word
         if word == END:
-            return count + 1
+            return count + 1, node
         node = follow(node, word, starts, words, nodes, log_prob, backoff, suffix)[1]
-    return len(out)
+    return len(out), node
 
 
 @compiled
