@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "LogMel": "seqlab.frontend.logmel",
     "MFCC": "seqlab.frontend.mfcc",
+    "NGramModel": "seqlab.lm.ngram.model",
     "PLP": "seqlab.frontend.plp",
     "SeqlabError": "seqlab.errors",
     "Spectrogram": "seqlab.frontend.spectrogram",
@@ -24,6 +25,7 @@ _PUBLIC = {
 __all__ = [  # noqa: RUF022 - written out so that type checkers can read it
     "LogMel",
     "MFCC",
+    "NGramModel",
     "PLP",
     "SeqlabError",
     "Spectrogram",
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from seqlab.frontend.mfcc import MFCC
     from seqlab.frontend.plp import PLP
     from seqlab.frontend.spectrogram import Spectrogram
+    from seqlab.lm.ngram.model import NGramModel
     from seqlab.model import SpeechModel
 
 

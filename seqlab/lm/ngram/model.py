@@ -25,7 +25,7 @@ from seqlab.lm.ngram.query import Scorer, State
 from seqlab.lm.ngram.sampling import complete, sample_many
 from seqlab.lm.ngram.smoothing.base import Smoothing
 from seqlab.lm.ngram.successors import Successors
-from seqlab.lm.ngram.text import SPACE, TextSource, Unit, text_blocks
+from seqlab.lm.ngram.text import SPACE, TextSource, Unit
 from seqlab.lm.ngram.words import BEGIN, END, GAP, UNKNOWN, Words
 
 Sentence = str | Sequence[str]
@@ -47,7 +47,7 @@ class NGramModel:
         ...     ["a rose is a rose", "a rose is red"], order=2, smoothing="witten_bell"
         ... )
         >>> round(model.log_prob("rose", "a"), 4), model.score("a rose") < model.score("rose a")
-        (-0.2624, False)
+        (-0.2108, False)
         >>> state = model.initial_state()
         >>> log_prob, state = model.advance(state, "a")
         >>> log_prob == model.log_prob("a", "<s>")
@@ -140,8 +140,8 @@ class NGramModel:
             near = [entry.name for entry in path.parent.glob("*")] if path.parent.is_dir() else []
             raise ModelError(f"{path} is not a file{did_you_mean(path.name, near)}")
         if is_binary(path):
-            index, facts = open_binary(path, verify)
-            return cls(index=index, facts=facts)
+            _, index = open_binary(path, verify)
+            return cls(index=index, facts=Facts.from_json(index.note) if index.note else None)
         return cls(read_arpa(path))
 
     def save(self, path: str | os.PathLike[str], quantise: bool = False) -> None:
@@ -154,7 +154,7 @@ class NGramModel:
         Raises:
             OSError: it cannot be written.
         """
-        write_binary(self._table or self.index, path, self.facts, quantise)
+        write_binary(self._table or self.index, path, quantise, self.facts.to_json())
 
     def write_arpa(self, path: str | os.PathLike[str]) -> None:
         """Write an ARPA file, packed if the name ends in ``.gz``; it appears whole or not at all.
@@ -310,4 +310,4 @@ class NGramModel:
         return complete(self._successors, prefix, count)
 
 
-__all__ = ["NGramModel", "Sentence", "text_blocks"]
+__all__ = ["NGramModel", "Sentence"]
