@@ -180,7 +180,8 @@ def test_imports_are_declared() -> None:
 
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
     listed = project["project"]["dependencies"] + project["project"]["optional-dependencies"]["all"]
-    listed += project["project"]["optional-dependencies"]["synth"]
+    for extra in ("synth", "distributed"):
+        listed += project["project"]["optional-dependencies"][extra]
     declared = {
         entry.split("[")[0].split(">")[0].split("=")[0].strip().replace("-", "_").lower()
         for entry in listed
