@@ -43,6 +43,7 @@ class QueryIndex:
         words: the vocabulary.
         counts: how many k-grams there are, for k = 1, 2, ...
         tables: the arrays that compiled loops read.
+        note: what the file says of the model, such as how it was estimated.
 
     Example:
         >>> from seqlab.lm.ngram.ngrams import NGrams, unigram_level
@@ -56,6 +57,7 @@ class QueryIndex:
     words: Words
     counts: tuple[int, ...]
     tables: Tables
+    note: str = ""
 
     @property
     def order(self) -> int:
@@ -112,6 +114,7 @@ class QueryIndex:
         unigrams: NDArray[np.float32],
         centres: NDArray[np.float32],
         unseen_backoff: float,
+        note: str = "",
     ) -> QueryIndex:
         """The index whose arrays are there; see ``Tables``. They are not copied."""
         order = len(counts)
@@ -119,16 +122,14 @@ class QueryIndex:
         for k, shape in enumerate(shapes, 2):
             rows[k] = shape.row(base)
             base += shape.length
-        views = [records.view(), records.view(np.float32), unigrams.view(), centres.view(), rows]
-        for view in views:  # as those of a file, so that the loops are compiled once
-            view.setflags(write=False)
-        stride = PACKED if shapes and shapes[0].code_bits else FULL
-        bits = shapes[0].word_bits if shapes else 1
+        bits = np.uint64(shapes[0].word_bits if shapes else 1)
+        stride = np.uint64(PACKED if shapes and shapes[0].code_bits else FULL)
         tables = Tables(
-            *views, np.uint64(bits), np.uint64(stride), order, len(words),
+            _read_only(records), _read_only(records.view(np.float32)), _read_only(unigrams),
+            _read_only(centres), _read_only(rows), bits, stride, order, len(words),
             np.float32(unseen_backoff),
         )  # fmt: skip
-        return cls(words, counts, tables)
+        return cls(words, tuple(counts), tables, note)
 
     def to_table(self) -> BackoffTable:
         """The model's sorted n-grams, as they were before ``build``.
@@ -194,6 +195,13 @@ class _Links(NamedTuple):
     ranks: NDArray[np.int32]  # row of each slot, -1 where it is empty
     suffixes: NDArray[Any]  # slot, one order lower, of each row's suffix
     first: NDArray[np.int32]  # first word of each row
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """A view like those of files, so that the loops are compiled once for both."""
+    view = array.view()
+    view.setflags(write=False)
+    return view
 
 
 def _looked_up(k: int, ranks: NDArray[np.int32], slots: NDArray[np.int64]) -> NDArray[np.int32]:

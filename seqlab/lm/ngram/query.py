@@ -41,7 +41,7 @@ class SentenceScores(NamedTuple):
 
 
 class Scorer:
-    """Asks a model for log-probabilities: of streams of words, of whole texts, of one word.
+    r"""Asks a model for log-probabilities: of streams of words, of whole texts, of one word.
 
     All ways give the same bits. ln p of ``<s>`` counts 0: it is given.
 
@@ -56,7 +56,7 @@ class Scorer:
         >>> scorer = Scorer(QueryIndex.build(table))
         >>> scorer.numbers(words.numbers("a b", marks=True))[0].tolist()
         [0.0, -0.5, -3.0, -1.0]
-        >>> scorer.text(b"a a\\nb\\n").log_prob.tolist()
+        >>> scorer.text(b"a a\nb\n").log_prob.tolist()
         [-2.0, -4.0]
         >>> scorer.advance(scorer.initial_state(), words.find("a"))
         (-0.5, ())

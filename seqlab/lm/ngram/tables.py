@@ -90,6 +90,10 @@ class OrderShape:
         """Another hash, for a table in which too many k-grams met."""
         return replace(self, multiplier=_multiplier(attempt))
 
+    def resized(self, lines: int, tail: int, multiplier: int) -> OrderShape:
+        """The shape of a table that was made with these."""
+        return replace(self, lines=lines, tail=tail, multiplier=multiplier)
+
     @property
     def length(self) -> int:
         """Lines that are stored."""

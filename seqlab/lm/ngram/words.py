@@ -53,15 +53,25 @@ class Words:
             self.add(word)
 
     @classmethod
-    def from_bytes(cls, store: NDArray[np.uint8], starts: NDArray[np.int64]) -> Words:
+    def from_bytes(
+        cls,
+        store: NDArray[np.uint8],
+        starts: NDArray[np.int64],
+        hashes: NDArray[np.uint64] | None = None,
+        table: NDArray[np.int32] | None = None,
+    ) -> Words:
         """Words that lie one after the other in ``store``, word i from ``starts[i]`` on.
 
         The arrays are not copied and may be read-only. The caller has checked that the first
-        three words are ``SPECIAL`` and that ``starts`` rises within ``store``.
+        three words are ``SPECIAL`` and that ``starts`` rises within ``store``. ``hashes`` and
+        ``table`` are those of the same words; without them they are computed.
         """
         words = cls()
         words._known = len(starts) - 1
         words._store, words._starts = store, starts
+        if hashes is not None and table is not None:
+            words._hashes, words._table = hashes, table
+            return words
         words._hashes = np.empty(words._known, np.uint64)
         hash_words(starts, store, words._hashes)
         words._grow_table(words._known)
@@ -103,6 +113,16 @@ class Words:
     def starts(self) -> NDArray[np.int64]:
         """First byte of each word in ``store``, and the end of the last (V + 1,)."""
         return self._starts[: self._known + 1]
+
+    @property
+    def hashes(self) -> NDArray[np.uint64]:
+        """Hash of each word (V,)."""
+        return self._hashes[: self._known]
+
+    @property
+    def table(self) -> NDArray[np.int32]:
+        """Hash table of the words: number + 1, or 0; its length is a power of two."""
+        return self._table
 
     def find(self, word: str) -> int:
         """Number of a word, or -1 where it is not known."""
