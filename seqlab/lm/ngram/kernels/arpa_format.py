@@ -1,7 +1,7 @@
 """Compiled loops that write n-grams as lines of an ARPA file.
 
-Numbers get the seven to nine significant digits that bring a float32 natural logarithm back bit
-for bit. The digits come from whole-number arithmetic, eight at a time.
+Numbers get eight significant digits, or nine where a float32 natural logarithm would not come
+back bit for bit. The digits come from whole-number arithmetic, eight at a time.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from seqlab.lm.ngram.kernels.octets import load8, store8
 NUMBER_ROOM = 32  # bytes that a number may take, with what is written beyond it
 
 _LN_10 = math.log(10)
+_PER_LN = 1 / _LN_10
 _POWERS = 10.0 ** np.arange(16)
 _DOT, _MINUS, _PLUS, _ZERO, _E, _SPACE, _TAB, _NEWLINE = 46, 45, 43, 48, 101, 32, 9, 10
 
@@ -38,6 +39,9 @@ def _digits(number):
 @compiled
 def _whole(number, least, out, place):
     """Write a whole number below 10**8 with at least ``least`` digits; returns where it ends."""
+    if number < 10 and least == 1:
+        out[place] = _ZERO + number
+        return place + 1
     skip = 8 - least
     while skip > 0 and number >= _POWERS[8 - skip]:
         skip -= 1
@@ -47,21 +51,31 @@ def _whole(number, least, out, place):
 
 
 @compiled
-def _decimal(size, natural):
-    """Whole part, fraction and its places of 1e-4 <= size < 1e7: seven, eight or nine digits.
+def _reads(digits, scale, natural):
+    """Whether digits / scale, to base 10, is read as the natural logarithm."""
+    return np.float32(digits / scale * _LN_10) == natural
 
-    ``natural``, float32 and positive, is what shall be read; the fewest digits that give it.
+
+@compiled
+def _decimal(size, natural):
+    """Whole part, fraction and its places of 1e-4 <= size < 1e7.
+
+    ``natural``, float32 and positive, is what shall be read: from six digits where they give it,
+    as they do if it was read from as many; else from eight; nine always do.
     """
     places = 8
     while size * _POWERS[places - 8] < 1:
         places += 1
     whole = int(size)
-    for less in range(2, -1, -1):
-        scale = _POWERS[places - less]
-        fraction = int((size - whole) * scale + 0.5)
-        if np.float32((whole * int(scale) + fraction) / scale * _LN_10) == natural:
-            break
-    fraction *= 100 if less == 2 else 10 if less == 1 else 1
+    scale = _POWERS[places - 1]
+    start, eight = whole * int(scale), int((size - whole) * scale + 0.5)
+    six = (eight + 50) // 100 * 100
+    if abs(six - eight) < 4 and _reads(start + six, scale, natural):
+        fraction = 10 * six
+    elif _reads(start + eight, scale, natural):
+        fraction = 10 * eight
+    else:
+        fraction = int((size - whole) * _POWERS[places] + 0.5)
     if fraction >= _POWERS[places]:
         return whole + 1, 0, places
     return whole, fraction, places
@@ -82,7 +96,7 @@ def write_log(natural, out, place):
     if natural == -np.inf:
         out[place], out[place + 1] = 57, 57
         return place + 2
-    size, exponent = abs(float(natural)) / _LN_10, 0
+    size, exponent = abs(float(natural)) * _PER_LN, 0
     if size < 1e-4 or size >= 1e7:
         exponent = math.floor(math.log10(size))
         size /= 10.0**exponent
