@@ -63,8 +63,16 @@ def check_models(tables: Sequence[Any], purpose: str) -> None:
             check_sums_to_one(table, purpose)
 
 
+def weight_array(weights: Sequence[float]) -> NDArray[np.float64]:
+    """Weights as an array; DataError where they are no numbers."""
+    try:
+        return np.asarray(weights, np.float64)
+    except (TypeError, ValueError):
+        raise DataError(f"weights={weights!r} must be numbers, one for each model") from None
+
+
 def _check_weights(weights: Sequence[float], models: int) -> NDArray[np.float64]:
-    array = np.asarray(weights, np.float64)
+    array = weight_array(weights)
     if array.shape != (models,):
         raise DataError(f"{array.size} weights must be one for each of the {models} models")
     if not (np.isfinite(array).all() and (array >= 0).all() and abs(array.sum() - 1) < 1e-6):

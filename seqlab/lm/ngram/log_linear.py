@@ -13,6 +13,7 @@ from seqlab.lm.ngram.alignment import Aligned, align, join_ngrams, join_words, s
 from seqlab.lm.ngram.interpolation import (
     check_models,
     score_by_token,
+    weight_array,
 )
 from seqlab.lm.ngram.kernels.interpolation import add_moments, shift_moments
 from seqlab.lm.ngram.ngrams import BackoffTable, NGrams
@@ -72,7 +73,7 @@ def interpolate_log_linear(
 
 
 def _check_powers(weights: Sequence[float], models: int) -> _Array:
-    array = np.asarray(weights, np.float64)
+    array = weight_array(weights)
     if array.shape != (models,) or not np.isfinite(array).all():
         raise DataError(
             f"weights={array.tolist()} must be a finite number for each of the {models} models"

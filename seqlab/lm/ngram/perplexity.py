@@ -163,10 +163,8 @@ class TokenScores:
     def __post_init__(self) -> None:
         tokens = len(self.numbers)
         if len(self.log_probs) != tokens or len(self.orders) not in (0, tokens):
-            raise DataError(
-                f"{tokens} tokens must have as many log-probabilities ({len(self.log_probs)}) and "
-                f"orders ({len(self.orders)}, or none); score the same text"
-            )
+            found = f"log-probabilities ({len(self.log_probs)}) and orders ({len(self.orders)}"
+            raise DataError(f"{tokens} tokens must have as many {found}, or none); score one text")
         if np.isnan(self.log_probs).any() or (np.asarray(self.log_probs) > 1e-3).any():
             raise DataError(
                 "log-probabilities must be at most 0 and no NaN; give natural logarithms"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from seqlab.checks import check_range
 from seqlab.errors import DataError
 from seqlab.lm.ngram.alignment import align, backoff_weights, child_masses
 from seqlab.lm.ngram.kernels.pruning import raise_shorter, relative_entropies
@@ -175,11 +176,7 @@ def prune(table: BackoffTable, threshold: float, history: BackoffTable | None = 
         >>> prune(table, 1e-7).after
         (4,)
     """
-    if not (math.isfinite(threshold) and threshold >= 0):
-        raise DataError(
-            f"threshold={threshold!r} must be a number of at least 0; 1e-8 prunes a little, "
-            "1e-6 a lot"
-        )
+    check_range("threshold", threshold, 0, 1e300, "1e-8 prunes a little, 1e-6 a lot")
     scores = pruning_scores(table, history)
     bound = math.log1p(threshold)
     return _pruned(table, tuple(part >= bound for part in scores), threshold)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqlab.checks import check_at_least
+from seqlab.checks import check_at_least, check_range
 from seqlab.errors import DataError
-from seqlab.lm.ngram.kernels.sampling import best_words, draw_words
+from seqlab.lm.ngram.kernels.completion import best_words
+from seqlab.lm.ngram.kernels.sampling import draw_words
 from seqlab.lm.ngram.ngrams import BackoffTable
 from seqlab.lm.ngram.successors import Successors, check_sums_to_one
 from seqlab.lm.ngram.words import END, UNKNOWN
@@ -82,11 +82,11 @@ def sample_many(
     check_at_least("max_words", max_words, 1)
     if top_k is not None:
         check_at_least("top_k", top_k, 1)
-    if not (math.isfinite(temperature) and temperature > 0):
-        raise DataError(
-            f"temperature={temperature!r} must be a number above 0; for the most probable words "
-            "take top_k=1"
-        )
+    if isinstance(rng, int):
+        check_at_least("rng", rng, 0)
+    check_range(
+        "temperature", temperature, 1e-300, 1e300, "for the most probable word take top_k=1"
+    )
     successors = Successors.of(model)
     generator = np.random.default_rng(rng)
     state = _state_after(successors, prefix)

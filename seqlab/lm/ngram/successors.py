@@ -19,7 +19,7 @@ from seqlab.lm.ngram.kernels.sampling import (
     trace,
 )
 from seqlab.lm.ngram.ngrams import BackoffTable
-from seqlab.lm.ngram.words import BEGIN, Words
+from seqlab.lm.ngram.words import BEGIN, GAP, Words
 
 __all__ = ["Successors", "check_sums_to_one"]
 
@@ -170,8 +170,11 @@ class Successors:
             DataError: a number is no word.
         """
         stream = np.ascontiguousarray(stream, np.int32)
-        if stream.size and stream.max() >= len(self.words):
-            raise DataError(f"word number {stream.max()} must be below {len(self.words)}")
+        if stream.size and not (stream.min() >= GAP and stream.max() < len(self.words)):
+            bad = stream.min() if stream.min() < GAP else stream.max()
+            raise DataError(
+                f"word number {bad} must be within 0 and {len(self.words) - 1}, or {GAP} for a gap"
+            )
         out, orders = np.empty(len(stream)), np.empty(len(stream), np.int8)
         score_stream(stream, self.unseen_backoff, self.first_nodes, out, orders, *self.arrays)
         return out, orders

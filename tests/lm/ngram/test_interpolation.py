@@ -212,6 +212,8 @@ def test_bad_arguments_are_named() -> None:
     for weights in ([0.5, 0.6], [-0.5, 1.5], [math.nan, 1.0]):
         with pytest.raises(DataError, match="must be at least 0 and sum to 1"):
             interpolate(tables, weights)
+    with pytest.raises(DataError, match=r"weights=\['a', 'b'\] must be numbers"):
+        interpolate(tables, ["a", "b"])
     stupid = estimated(["a b"], 2, "stupid_backoff")
     with pytest.raises(DataError, match="linear interpolation needs probabilities"):
         interpolate([tables[0], stupid], [0.5, 0.5])
