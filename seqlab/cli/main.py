@@ -28,6 +28,7 @@ COMMANDS = {
     "transcribe": "speech in files to text",
     "classify": "the most probable labels of files",
     "features": "log-mel, MFCC or spectrogram of files, as arrays or pictures",
+    "ngram": "n-gram language models: estimate, measure, convert, combine, use",
     "results": "record finished runs beside a recipe, and make its README's table",
 }
 

@@ -30,8 +30,10 @@ _FOREIGN = {
     b"\x28\xb5\x2f\xfd": "zstd-compressed; pipe it in: zstdcat FILE | seqlab ... -",
     b"PK\x03\x04": "a zip archive; unpack it",
     b"mmap lm ": "a binary model of KenLM; give a text",
+    b"\x89SeqLM\r\n": "a binary n-gram model; give a text",
 }
-_OTHER_ENCODINGS = {
+_NO_TEXT = {
+    b"\\data\\": "an ARPA model; give a text",
     b"\xff\xfe": "UTF-16 (or UTF-32), must be UTF-8; convert it: iconv -f UTF-16 -t UTF-8",
     b"\xfe\xff": "UTF-16, must be UTF-8; convert it: iconv -f UTF-16 -t UTF-8",
 }
@@ -203,7 +205,7 @@ def _whole_lines(content: _Content, size: int) -> Iterator[NDArray[np.uint8]]:
         end = kept + count
         if first:
             head = buffer[:_HEAD][:end].tobytes()
-            _refuse(content.name, head, _OTHER_ENCODINGS)
+            _refuse(content.name, head, _NO_TEXT)
             begin, first = len(_BOM) if head.startswith(_BOM) else 0, False
         if count < room:  # the file has ended
             if end > begin:
@@ -257,7 +259,7 @@ def plain_begin(path: str) -> int | None:
             return None
         head = bytearray(_HEAD)
         filled = content.fill(memoryview(head))
-    _refuse(path, bytes(head[:filled]), _OTHER_ENCODINGS)
+    _refuse(path, bytes(head[:filled]), _NO_TEXT)
     return len(_BOM) if head.startswith(_BOM) else 0
 
 

@@ -75,7 +75,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def is_text(data: bytes) -> bool:
     """Whether nothing at its beginning tells of something else."""
-    kinds = (text_files._COMPRESSED, text_files._FOREIGN, text_files._OTHER_ENCODINGS)
+    kinds = (text_files._COMPRESSED, text_files._FOREIGN, text_files._NO_TEXT)
     return not any(data.startswith(magic) for kind in kinds for magic in kind)
 
 
@@ -273,6 +273,8 @@ def test_garbage_after_a_member_is_not_dropped(tmp_path: Path, pack: str) -> Non
         ("a\n".encode("utf-16"), r"is UTF-16.*must be UTF-8; convert it: iconv"),
         (b"PK\x03\x04" + bytes(30), "is a zip archive; unpack it"),
         (b"\x28\xb5\x2f\xfd" + bytes(30), "is zstd-compressed; pipe it in"),
+        (b"\\data\\\nngram 1=3\n", "is an ARPA model; give a text"),
+        (gzip.compress(b"\\data\\\n"), "is an ARPA model; give a text"),
         (b"mmap lm http://kheafield.com", "is a binary model of KenLM; give a text"),
     ],
 )
