@@ -46,8 +46,9 @@ class GoodTuring(Smoothing):
         SeqlabError: k_max is out of range.
 
     Source: Katz (1987), "Estimation of probabilities from sparse data for the language model
-    component of a speech recognizer", with his k = 5; Chen and Goodman (1999), section 2.4. Katz leaves n-grams seen once out of the model and takes plain relative frequencies of
-    unigrams; here both are treated as all others. Stolcke (2002), "SRILM", for the fallbacks.
+    component of a speech recognizer", with his k = 5; Chen and Goodman (1999), section 2.4. There
+    unigrams keep their relative frequencies; here they are discounted like all others, so that
+    words without a count get a probability. Stolcke (2002), "SRILM", for the fallbacks.
 
     Example:
         >>> GoodTuring()

@@ -70,10 +70,8 @@ def test_no_text(name, options):
         quietly(smoothing_named(name, **options), [], 3, "ab")
 
 
-@pytest.mark.parametrize(("name", "options"), PROPER)
+@pytest.mark.parametrize(("name", "options"), PROPER[1:])  # all but maximum likelihood
 def test_every_word_can_come_next(name, options):
-    if name == "maximum_likelihood":
-        pytest.skip("it is known for not doing so")
     text = ["the cat sat on the mat", "the dog sat", "a cat"]
     model = quietly(smoothing_named(name, **options), [s.split() for s in text], 3)
     for history in ([], ["the"], ["the", "cat"], ["<s>", "a"], ["no", "such"]):
