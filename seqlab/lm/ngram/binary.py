@@ -3,7 +3,7 @@
 Layout, little-endian: 64 bytes (``_START``: magic, version, byte-order mark, length of the
 description, length of the file, checksum of all that follows the description, checksum of these
 fields and the description), the description in JSON up to a multiple of 4096 bytes, then the
-sections of ``_sections`` in turn, each at the next multiple of 4096. Nothing in it is executed.
+sections of ``_arrays`` in turn, each at the next multiple of 4096. Nothing in it is executed.
 
 The checksum is XXH64: it finds damage, not malice. So that even a file that was forged cannot do
 harm, a query never follows a number in the file out of its array: a place in a hash table is
@@ -15,7 +15,6 @@ is opened, whatever ``verify`` says.
 from __future__ import annotations
 
 import json
-import math
 import mmap
 import os
 import secrets
@@ -27,13 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqlab.errors import ModelError
+from seqlab.lm.ngram.binary_layout import PAGE, Layout, cut, damaged, padded
 from seqlab.lm.ngram.index import QueryIndex
-from seqlab.lm.ngram.kernels.checksum import checksum, words_are_sound
-from seqlab.lm.ngram.kernels.index import LINE
-from seqlab.lm.ngram.ngrams import MAX_ORDER, MAX_ROWS, BackoffTable
-from seqlab.lm.ngram.quantise import CODES
-from seqlab.lm.ngram.tables import LONGEST_TAIL, MAX_WORDS, OrderShape
-from seqlab.lm.ngram.words import SPECIAL, Words
+from seqlab.lm.ngram.kernels.checksum import checksum
+from seqlab.lm.ngram.ngrams import BackoffTable
+from seqlab.lm.ngram.words import Words
 
 __all__ = ["is_binary", "open_binary", "write_binary"]
 
@@ -41,11 +38,8 @@ MAGIC = b"\x89SeqLM\r\n"  # no text; damaged where line ends are translated
 VERSION = 1
 _MARK = 0x01020304
 _START = struct.Struct("<8sIIQQQQ16x")  # of 64 bytes
-_PAGE = 4096
 _LARGEST_DESCRIPTION = 1 << 20
-_LONGEST_RUN = 1 << 16  # words that may stand in a row in the vocabulary's table
 _PIECE = 1 << 21  # numbers that are checked at a time
-_LARGEST_FILE = 1 << 48
 _OTHERS = {
     b"mmap lm http": "a binary file of KenLM; read the ARPA file that it was made from",
     b"\x1f\x8b": "compressed by gzip; if it is an ARPA file, read it as one, else run gunzip",
@@ -106,7 +100,7 @@ def write_binary(
         index = model
     arrays = _arrays(index)
     description = _described(index, note or index.note)
-    size = _START.size + len(description) + sum(_padded(array.nbytes) for array in arrays)
+    size = _START.size + len(description) + sum(padded(array.nbytes) for array in arrays)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{secrets.token_hex(8)}.partial")
@@ -127,8 +121,8 @@ def _write_sections(file: IO[bytes], arrays: list[NDArray[Any]]) -> int:
     lanes, total, result = np.zeros(4, np.uint64), 0, 0
     for array in arrays:
         data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        whole = len(data) // _PAGE * _PAGE
-        last = np.zeros(_padded(len(data)) - whole, np.uint8)
+        whole = len(data) // PAGE * PAGE
+        last = np.zeros(padded(len(data)) - whole, np.uint8)
         last[: len(data) - whole] = data[whole:]
         for part in (data[:whole], last):
             file.write(part.data)
@@ -160,7 +154,7 @@ def open_binary(path: str | os.PathLike[str], verify: bool = True) -> tuple[Word
             start = file.read(_START.size)
             size, description = _checked_start(path, start, os.fstat(file.fileno()).st_size, file)
             pages = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ)
-            layout = _Layout(path, description, size, _START.size + len(description))
+            layout = Layout(path, description, size, _START.size + len(description))
             copied = mmap.mmap(file.fileno(), layout.words_end, access=mmap.ACCESS_COPY)
     except OSError as error:
         raise ModelError(
@@ -169,10 +163,6 @@ def open_binary(path: str | os.PathLike[str], verify: bool = True) -> tuple[Word
     if verify:
         _verify(path, pages, layout.begin, _START.unpack(start)[5])
     return layout.opened(pages, copied)
-
-
-def _padded(size: int) -> int:
-    return -(-size // _PAGE) * _PAGE
 
 
 def _arrays(index: QueryIndex) -> list[NDArray[Any]]:
@@ -196,7 +186,7 @@ def _described(index: QueryIndex, note: str) -> bytes:
         "orders": [[int(value) for value in row[1:4]] for row in index.tables.shape[2:]],
     }
     text = json.dumps(fields, allow_nan=False).encode()
-    return text.ljust(_padded(_START.size + len(text)) - _START.size)
+    return text.ljust(padded(_START.size + len(text)) - _START.size)
 
 
 def _start(description: bytes, size: int, data_sum: int) -> bytes:
@@ -213,7 +203,7 @@ def _checked_start(path: Path, start: bytes, size: int, file: IO[bytes]) -> tupl
     if start[: len(MAGIC)] != MAGIC:
         raise ModelError(f"{path} is not a binary n-gram model: {_guess(start, size)}")
     if len(start) < _START.size:
-        raise _cut(path, size, "more")
+        raise cut(path, size, "more")
     _, version, mark, length, whole, _, own = _START.unpack(start)
     if mark != _MARK:
         swapped = mark == int.from_bytes(_MARK.to_bytes(4, "little"), "big")
@@ -225,15 +215,15 @@ def _checked_start(path: Path, start: bytes, size: int, file: IO[bytes]) -> tupl
     if version != VERSION:
         remedy = "update seqlab" if version > VERSION else "build it anew from its ARPA file"
         raise ModelError(f"{path} is of version {version}, must be {VERSION}; {remedy}")
-    if not 0 < length <= _LARGEST_DESCRIPTION or (_START.size + length) % _PAGE:
-        raise _damaged(path, f"a description of {length} bytes")
+    if not 0 < length <= _LARGEST_DESCRIPTION or (_START.size + length) % PAGE:
+        raise damaged(path, f"a description of {length} bytes")
     if whole != size:
-        raise _cut(path, size, str(whole))
+        raise cut(path, size, str(whole))
     description = file.read(length)
     if len(description) != length:
-        raise _cut(path, size, "more")
+        raise cut(path, size, "more")
     if _sum_of(start[:40] + bytes(8) + start[48:] + description) != own:
-        raise _damaged(path, "a beginning that does not fit its checksum")
+        raise damaged(path, "a beginning that does not fit its checksum")
     return whole, description
 
 
@@ -249,106 +239,10 @@ def _guess(start: bytes, size: int) -> str:
     return f"it begins with {start[:8]!r}; give a file that write_binary made, or read it as ARPA"
 
 
-def _cut(path: Path, size: int, whole: str) -> ModelError:
-    return ModelError(f"{path} has {size} bytes, must have {whole}; it was cut, copy it again")
-
-
-def _damaged(path: Path, what: str) -> ModelError:
-    return ModelError(f"{path} has {what}; it is damaged, copy or build it anew")
-
-
 def _verify(path: Path, pages: mmap.mmap, begin: int, expected: int) -> None:
     numbers = np.frombuffer(pages, np.uint64, offset=begin)
     lanes, value = np.zeros(4, np.uint64), 0
     for i in range(0, len(numbers), _PIECE):
         value = int(checksum(numbers[i : i + _PIECE], i, lanes))
     if value != expected:
-        raise _damaged(path, "contents that do not fit their checksum")
-
-
-class _Layout:
-    """Where the sections of a file lie, held against its size.
-
-    Args:
-        path: the file, for messages.
-        description: its bytes.
-        size: length of the file.
-        begin: where the sections begin.
-
-    Raises:
-        ModelError: the description contradicts itself or the length of the file.
-    """
-
-    def __init__(self, path: Path, description: bytes, size: int, begin: int) -> None:
-        self.path, self.begin = path, begin
-        try:
-            fields = json.loads(description)
-            self.counts = _integers(fields["counts"], 0, MAX_ROWS)
-            self.quantised = fields["quantised"] is True
-            self.unseen = float(fields["unseen_backoff"])
-            self.note = str(fields["note"])
-            (word_bytes,) = _integers([fields["word_bytes"]], 1, _LARGEST_FILE)
-            (word_table,) = _integers([fields["word_table"]], 1, 1 << 31)
-            if not 1 <= len(self.counts) <= MAX_ORDER or not math.isfinite(self.unseen):
-                raise ValueError
-            if not len(SPECIAL) <= self.counts[0] <= MAX_WORDS or word_table & (word_table - 1):
-                raise ValueError
-            self.shapes = self._shapes(fields["orders"])
-        except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
-            raise _damaged(path, "a description that is none") from error
-        words, order = self.counts[0], len(self.counts)
-        lengths: list[tuple[type[np.generic], int]] = [
-            (np.int64, words + 1), (np.uint64, words), (np.int32, word_table),
-            (np.uint8, word_bytes), (np.float32, 2 * words), (np.float32, (order + 1) * 2 * CODES),
-            (np.uint64, sum(shape.length for shape in self.shapes) * LINE),
-        ]  # fmt: skip
-        self.sections, place = [], begin
-        for kind, length in lengths:
-            self.sections.append((kind, length, place))
-            place += _padded(length * np.dtype(kind).itemsize)
-        if place != size:
-            raise _cut(path, size, str(place))
-        self.words_end = self.sections[4][2]
-
-    def _shapes(self, orders: Any) -> list[OrderShape]:
-        shapes: list[OrderShape] = []
-        if len(orders) != len(self.counts) - 1:
-            raise ValueError
-        for count, (lines, tail, multiplier) in zip(self.counts[1:], orders, strict=True):
-            _integers([lines], 1, (1 << 32) - 1)
-            _integers([tail], 1, LONGEST_TAIL)
-            _integers([multiplier], 0, (1 << 64) - 1)
-            contexts = shapes[-1].slots if shapes else self.counts[0]
-            shape = OrderShape.of(count, self.counts[0], contexts, self.quantised)
-            shape = shape.resized(lines, tail, multiplier)
-            if shape.slots >= 1 << 32:
-                raise ValueError
-            shapes.append(shape)
-        return shapes
-
-    def opened(self, pages: mmap.mmap, copied: mmap.mmap) -> tuple[Words, QueryIndex]:
-        """The words and the index; ModelError where the words could do harm."""
-        starts, hashes, table, store, unigrams, centres, records = (
-            # words may be learnt, so theirs are private copies of the pages that are written
-            np.frombuffer(copied if i < 4 else pages, kind, length, place)
-            for i, (kind, length, place) in enumerate(self.sections)
-        )
-        first = "".join(SPECIAL).encode()
-        sound = words_are_sound(starts, len(store), table, min(_LONGEST_RUN, len(table)))
-        marks = np.cumsum([0, *(len(word) for word in SPECIAL)])
-        if not sound or store[: len(first)].tobytes() != first or (starts[:4] != marks).any():
-            raise _damaged(self.path, "words that contradict themselves")
-        words = Words.from_bytes(store, starts, hashes, table)
-        index = QueryIndex.of_arrays(
-            words, self.counts, self.shapes, records, unigrams,
-            centres.reshape(len(self.counts) + 1, 2, CODES), self.unseen, self.note,
-        )  # fmt: skip
-        return words, index
-
-
-def _integers(values: Any, low: int, high: int) -> tuple[int, ...]:
-    """The values as a tuple; ValueError unless all are integers within [low, high]."""
-    result = tuple(values)
-    if not all(type(value) is int and low <= value <= high for value in result):
-        raise ValueError
-    return result
+        raise damaged(path, "contents that do not fit their checksum")

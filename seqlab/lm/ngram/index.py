@@ -22,7 +22,7 @@ from seqlab.lm.ngram.kernels.index import (
     occupied,
     read_keys,
 )
-from seqlab.lm.ngram.kernels.query import find_slots, read_values
+from seqlab.lm.ngram.kernels.lookup import find_slots, read_values
 from seqlab.lm.ngram.ngrams import BackoffTable, Level, NGrams, unigram_level
 from seqlab.lm.ngram.quantise import CODES, Codebook
 from seqlab.lm.ngram.tables import ATTEMPTS, OrderShape, Rows, aligned, enter_rows

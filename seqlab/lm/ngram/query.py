@@ -50,6 +50,7 @@ class Scorer:
 
     Example:
         >>> from seqlab.lm.ngram.ngrams import BackoffTable, NGrams, unigram_level
+        >>> from seqlab.lm.ngram.words import Words
         >>> words = Words(["a"])
         >>> log_prob = np.array([-3, -np.inf, -1, -0.5], np.float32)
         >>> table = BackoffTable(NGrams(words, (unigram_level(words),)), (log_prob,), ())

@@ -308,9 +308,12 @@ def test_opening_is_quick_and_needs_no_torch(tmp_path):
     code = (
         "import sys, time; from seqlab.lm.ngram.binary import open_binary\n"
         f"open_binary({str(tmp_path / 'large')!r})\n"
-        "begin = time.perf_counter()\n"
-        f"open_binary({str(tmp_path / 'large')!r}, verify=False)\n"
-        "assert time.perf_counter() - begin < 0.05, time.perf_counter() - begin\n"
+        "seconds = []\n"
+        "for _ in range(5):\n"
+        "    begin = time.perf_counter()\n"
+        f"    open_binary({str(tmp_path / 'large')!r}, verify=False)\n"
+        "    seconds.append(time.perf_counter() - begin)\n"
+        "assert min(seconds) < 0.05, seconds\n"
         "assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -32,85 +32,6 @@ _ZERO = np.float32(0)
 
 
 @compiled
-def key_of(context, word, word_bits):
-    """Key of the k-gram of a context (entry of a state) and a word."""
-    return (((np.uint64(context) >> _TWO) << word_bits) | np.uint64(word)) + _ONE
-
-
-@compiled
-def find_from(records, stride, place, end, mask, key):
-    """Place of a key at or after ``place``, and its record; record 0 where it is missing."""
-    record = np.uint64(0)
-    while place < end:
-        record = records[place]
-        if record & mask == key:
-            return place, record
-        if record & mask == 0:
-            break
-        place += stride
-    return place, np.uint64(0)
-
-
-@compiled
-def find(tables, order, key):
-    """Place of a k-gram in ``records`` and its record; record 0 where it is missing."""
-    row = tables.shape[order]
-    line = row[BASE] + home(key, row[MULTIPLIER], row[LINES])
-    place = line * np.uint64(LINE)
-    end = place + row[TAIL] * np.uint64(LINE)
-    return find_from(tables.records, tables.stride, place, end, row[KEY_MASK], key)
-
-
-@compiled
-def log_prob_at(values, centres, stride, bits, place, record):
-    """Log-probability of the k-gram that stands at a place.
-
-    Args:
-        values: ``Tables.values``.
-        centres: of the k-gram's order (2, C).
-        stride: ``Tables.stride``.
-        bits: CODE_BITS of the order.
-        place: of the record.
-        record: what stands there.
-    """
-    if stride == FULL:
-        return values[_TWO * place + _TWO]
-    return centres[0, (record >> (FLAGS - bits)) & ((_ONE << bits) - _ONE)]
-
-
-@compiled
-def log_backoff_at(values, centres, stride, bits, place, record):
-    """Log back-off weight of the k-gram that stands at a place; see ``log_prob_at``."""
-    if stride == FULL:
-        return values[_TWO * place + _THREE]
-    return centres[1, (record >> (FLAGS - _TWO * bits)) & ((_ONE << bits) - _ONE)]
-
-
-@compiled
-def slot_of(tables, order, place):
-    """Slot of the k-gram that stands at a place."""
-    return (place - tables.shape[order, BASE] * np.uint64(LINE)) >> (tables.stride - _ONE)
-
-
-@compiled
-def place_of(tables, order, slot):
-    """Place of the k-gram in a slot."""
-    return tables.shape[order, BASE] * np.uint64(LINE) + slot * tables.stride
-
-
-@compiled
-def _log_prob(tables, order, place, record):
-    bits = tables.shape[order, CODE_BITS]
-    return log_prob_at(tables.values, tables.centres[order], tables.stride, bits, place, record)
-
-
-@compiled
-def _log_backoff(tables, order, place, record):
-    bits = tables.shape[order, CODE_BITS]
-    return log_backoff_at(tables.values, tables.centres[order], tables.stride, bits, place, record)
-
-
-@compiled
 def score_stream(tables, stream, log_prob, matched):
     """Score every word of a stream with the words before it.
 
@@ -171,7 +92,7 @@ def _ask(tables, order, words, before, backoff, entries, backoffs, history, log_
     for i in range(len(words)):
         suffix, weight = entries[i], backoffs[i]
         asked[count] = i
-        keys[count] = key_of(before, words[i], word_bits)
+        keys[count] = (((np.uint64(before) >> _TWO) << word_bits) | np.uint64(words[i])) + _ONE
         count += before & (suffix >> 1) & 1
         log_prob[i] += backoff
         entries[i] = UNSEEN
@@ -343,22 +264,3 @@ def step_batch(tables, states, words, log_prob, new_states):
     """``step`` for each of many states (N, K - 1) and words (N,)."""
     for i in range(len(words)):
         log_prob[i] = step(tables, states[i], words[i], new_states[i])
-
-
-@compiled
-def find_slots(tables, order, contexts, words, slots):
-    """Slots of the k-grams of these contexts' slots and last words (N,); -1 where missing."""
-    for i in range(len(slots)):
-        key = ((np.uint64(contexts[i]) << tables.word_bits) | np.uint64(words[i])) + _ONE
-        place, record = find(tables, order, key)
-        slots[i] = np.int64(slot_of(tables, order, place)) if record != 0 else -1
-
-
-@compiled
-def read_values(tables, order, slots, values):
-    """Log-probability and log back-off weight of the k-grams in some slots (N,), to (2, N)."""
-    for i in range(len(slots)):
-        place = place_of(tables, order, np.uint64(slots[i]))
-        record = tables.records[place]
-        values[0, i] = _log_prob(tables, order, place, record)
-        values[1, i] = _log_backoff(tables, order, place, record)
