@@ -236,7 +236,7 @@ def test_comparison(call: Call, model: Path, other: Path, folder: Path) -> None:
     expected = [perplexity(call, path, text)["perplexity"] for path in (model, other)]
     assert facts["perplexities"] == pytest.approx(expected)
     outcome = ok(call("ngram", "compare", model, other, text))
-    assert "sentences won" in outcome.out and "gains most on" in outcome.out
+    assert "suit the first better" in outcome.out and "gains most on" in outcome.out
     outcome = ok(call("ngram", "compare", model, model, text))
     assert "no difference is sure" in outcome.out
 
@@ -321,6 +321,17 @@ def test_more_options_of_training(call: Call, folder: Path, tmp_path: Path) -> N
         (["train", "{text}", "-o", "m", "--smoothing", "witen"], "did you mean 'witten_bell'"),
         (["train", "{text}", "-o", "m", "--set", "kk=1"], "has no option 'kk'"),
         (["train", "{text}", "-o", "m", "--set", "kk"], "kk"),
+        (["train", "{text}", "-o", "m", "--set", "interpolated=3"], "must be true or false"),
+        (["train", "{text}", "-o", "m", "--arpa", "m"], "both name m; leave --arpa out"),
+        (["train", "{text}", "-o", "m.arpa", "--smoothing", "stupid_backoff"], "cannot hold"),
+        (
+            ["train", "{text}", "-o", "m", "--scratch", "no", "--memory", "64M"],
+            "no is not a folder",
+        ),
+        (["train", "{text}", "-o", "m", "--threads", "0"], "threads=0 must be"),
+        (["train", "{marks}", "-o", "m"], "line 2 holds the sentence mark"),
+        (["score", "{model}", "{marks}"], "line 2 holds the sentence mark"),
+        (["sample", "{model}", "--seed", "-1"], "--seed=-1 must be"),
         (["train", "{text}", "-o", "m", "--held-out", "{text}"], "has no option 'held_out'"),
         (["train", "{text}", "-o", "m", "--space", "_"], "needs --unit character"),
         (["train", "{text}", "-o", "m", "--unit", "char"], "did you mean 'character'"),
@@ -330,7 +341,7 @@ def test_more_options_of_training(call: Call, folder: Path, tmp_path: Path) -> N
         (["train", "{model}", "-o", "m"], "is a binary n-gram model; give a text"),
         (["perplexity", "missing.ngram", "{text}"], "model missing.ngram does not exist"),
         (["perplexity", "{folder}", "{text}"], "is a folder; name an ARPA or .ngram file"),
-        (["perplexity", "{text}", "{text}"], ""),
+        (["perplexity", "{text}", "{text}"], "it is no ARPA file"),
         (["perplexity", "{model}", "{empty}"], "the text is empty"),
         (["perplexity", "{model}", "{text}", "--per-word", "--per-sentence"], "not allowed with"),
         (["score", "{model}", "missing.txt"], "text missing.txt does not exist"),
@@ -361,7 +372,14 @@ def test_errors_are_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (folder / "empty.txt").touch()
-    names = {"text": "train.txt", "model": "model.ngram", "empty": "empty.txt", "folder": "."}
+    (folder / "marks.txt").write_text("a b\n<s> c\n", encoding="utf-8")
+    names = {
+        "marks": "marks.txt",
+        "text": "train.txt",
+        "model": "model.ngram",
+        "empty": "empty.txt",
+        "folder": ".",
+    }
     paths = {name: str(folder / file) for name, file in names.items()}
     outcome = call("ngram", *(argument.format(**paths) for argument in arguments))
     errors = [line for line in outcome.lines if line.startswith("seqlab: error: ")]

@@ -67,7 +67,7 @@ def verdict(names: list[str], result: Comparison) -> str:
     better = names[0] if result.log_ratio > 0 else names[1]
     low, high = sorted((math.exp(abs(result.low)), math.exp(abs(result.high))))
     interval = f"{100 * result.confidence:.0f} % interval"
-    counts = f"sentences won {result.wins}, lost {result.losses}, tied {result.ties}"
+    counts = f"of the sentences {result.wins} suit the first better, {result.losses} the second"
     if not result.differs:
         return f"no difference is sure: the {interval} of the ratio holds 1; {counts}"
     ratio = math.exp(abs(result.log_ratio))

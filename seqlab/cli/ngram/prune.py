@@ -23,7 +23,7 @@ from seqlab.cli.ngram.shared import (
     say_written,
     write_model,
 )
-from seqlab.cli.terminal import print_table
+from seqlab.cli.terminal import print_table, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
     check_output(args.output, args.quantise)
     history = load_model(args.history).table if args.history else None
     whole = load_model(args.model)
+    if history is None and whole.facts.smoothing.endswith("kneser_ney"):
+        say("note: a Kneser-Ney model is pruned better with another one as --history")
     if args.threshold is not None:
         pruned = prune(whole.table, args.threshold, history)
     else:

@@ -42,6 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Draw and print sentences."""
+    from seqlab.checks import check_at_least
+
+    if args.seed is not None:
+        check_at_least("--seed", args.seed, 0)
     model = load_model(args.model)
     seed = args.seed if args.seed is not None else int.from_bytes(os.urandom(4))
     prefix = parted(args.prefix, unit_options(args, model.facts)) if args.prefix else []

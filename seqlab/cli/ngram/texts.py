@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
-from seqlab.errors import SeqlabError
+from seqlab.errors import DataError, SeqlabError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,11 +97,17 @@ def add_text_options(parser: argparse.ArgumentParser) -> None:
 
 def scored_blocks(model: NGramModel, args: argparse.Namespace) -> Iterator[TokenScores]:
     """Scores of all tokens of a text, a block of whole lines at a time."""
+    import numpy as np
+
     from seqlab.lm.ngram.text import text_blocks
 
-    marks = model.facts.marks and not args.no_sentence_marks
+    marks, lines = model.facts.marks and not args.no_sentence_marks, 0
     for block in text_blocks(text_source(args.text), **unit_options(args, model.facts)):
-        yield token_scores(model, block, marks)
+        try:
+            yield token_scores(model, block, marks)
+        except DataError as error:
+            raise DataError(f"{error} (counted from line {lines + 1} of the text)") from None
+        lines += int(np.count_nonzero(block == ord("\n")))
 
 
 def token_scores(model: NGramModel, block: NDArray[np.uint8], marks: bool) -> TokenScores:

@@ -12,6 +12,7 @@ file behind.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from seqlab.cli.ngram.shared import (
     Phases,
     add_quantise,
     check_output,
+    is_arpa,
     model_of_table,
     report_model,
     say_written,
@@ -138,7 +140,13 @@ def smoothing_of(args: argparse.Namespace) -> Smoothing:
         options["fallback"] = tuple(args.discount_fallback)
     if args.held_out is not None:
         options["held_out"] = _held_out(args)
-    return smoothing_named(args.smoothing, **options)
+    smoothing = smoothing_named(args.smoothing, **options)
+    for field in dataclasses.fields(smoothing):  # type: ignore[arg-type]  # all are dataclasses
+        if field.type == "bool" and not isinstance(getattr(smoothing, field.name), bool):
+            raise SeqlabError(
+                f"--set {field.name}={options[field.name]} must be true or false; change it"
+            )
+    return smoothing
 
 
 def numbers_of(value: Any) -> Any:
@@ -194,11 +202,28 @@ def say_needs(args: argparse.Namespace) -> None:
     say(f"{size_text(size)} of text need up to {size_text(needs.memory)} of memory and {disk}")
 
 
-def estimate(args: argparse.Namespace) -> NGramModel:
+def check_outputs(args: argparse.Namespace, smoothing: Smoothing) -> list[str]:
+    """The files to write; SeqlabError where one cannot be, before long work begins."""
+    check_output(args.output, args.quantise)
+    if args.arpa is None:
+        outputs = [args.output]
+    else:
+        check_output(args.arpa)
+        outputs = [args.output, args.arpa]
+        if os.path.abspath(args.arpa) == os.path.abspath(args.output):
+            raise SeqlabError(f"-o and --arpa both name {args.arpa}; leave --arpa out")
+    if smoothing.name == "stupid_backoff" and (args.arpa or is_arpa(args.output)):
+        raise SeqlabError(
+            "ARPA files cannot hold stupid_backoff, whose unseen contexts have a weight; write a "
+            "binary file alone"
+        )
+    return outputs
+
+
+def estimate(args: argparse.Namespace, smoothing: Smoothing) -> NGramModel:
     """The model that the arguments describe, with progress."""
     from seqlab.lm.ngram.model import NGramModel
 
-    smoothing = smoothing_of(args)
     vocabulary = read_vocabulary(args.vocabulary) if args.vocabulary else None
     say_needs(args)
     source: Any = text_source(args.text)
@@ -224,12 +249,10 @@ def run(args: argparse.Namespace) -> int:
     """Estimate and write a model."""
     from seqlab.lm.ngram.pruning import prune
 
-    outputs = [args.output, *([args.arpa] if args.arpa else [])]
-    check_output(args.output, args.quantise)
-    if args.arpa:
-        check_output(args.arpa)
+    smoothing = smoothing_of(args)
+    outputs = check_outputs(args, smoothing)
     started = time.monotonic()
-    model = estimate(args)
+    model = estimate(args, smoothing)
     if args.prune_entropy is not None:
         model = model_of_table(prune(model.table, args.prune_entropy).table, model.facts)
     write_model(model, args.output, args.quantise)
