@@ -163,8 +163,9 @@ def counts_of_runs(
     scratch = resources.scratch
     first = tuple(scratch.empty(size, np.int32) for size in totals)
     suffix = tuple(scratch.empty(size, np.int32) for size in totals)
-    occurrences = tuple(scratch.zeros(size, np.int64) for size in totals)
-    left_types = tuple(scratch.zeros(size, np.int64) for size in totals)
+    kind = np.int32 if len(text.numbers) <= MAX_ROWS else np.int64
+    occurrences = tuple(scratch.zeros(size, kind) for size in totals)
+    left_types = tuple(scratch.zeros(size, kind) for size in totals)
 
     def fill(task: tuple[Run, NDArray[np.int64]]) -> None:
         run, rows = task

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqlab.lm.ngram.ngrams import NGrams
+
+Counts: TypeAlias = "NDArray[np.integer[Any]]"  # int32, or int64 of a text of 2 ** 31 words
 
 
 @dataclass(frozen=True)
@@ -16,16 +19,16 @@ class NGramCounts:
 
     Args:
         ngrams: all k-grams of the text.
-        occurrences: for each order how often each k-gram occurs (N,), int64. Of ``<s>`` it is
+        occurrences: for each order how often each k-gram occurs (N,). Of ``<s>`` it is
             the number of sentences; a word of a fixed vocabulary that never occurs has 0.
         left_types: for each order but the highest the number of different words (``<s>``
-            included) that precede each k-gram (N,), int64: the continuation counts of Kneser and
+            included) that precede each k-gram (N,): the continuation counts of Kneser and
             Ney (1995). A k-gram that begins with ``<s>`` has 0.
     """
 
     ngrams: NGrams
-    occurrences: tuple[NDArray[np.int64], ...]
-    left_types: tuple[NDArray[np.int64], ...]
+    occurrences: tuple[Counts, ...]
+    left_types: tuple[Counts, ...]
 
     @property
     def order(self) -> int:

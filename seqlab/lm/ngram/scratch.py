@@ -62,7 +62,7 @@ class Scratch:
             return np.zeros(shape, dtype)
         with tempfile.NamedTemporaryFile(dir=self._files.name) as file:
             file.truncate(size)
-            array: NDArray[Any] = np.memmap(file, dtype, "r+", 0, shape)  # type: ignore[call-overload]
+            array: NDArray[Any] = np.memmap(file, dtype, "r+", 0, shape)
         return array
 
     def appended(self, dtype: DTypeLike) -> Appender:

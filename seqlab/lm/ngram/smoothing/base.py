@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqlab.errors import DataError, SeqlabError
-from seqlab.lm.ngram.counts import NGramCounts
+from seqlab.lm.ngram.counts import Counts, NGramCounts
 from seqlab.lm.ngram.kernels.smoothing import count_of_counts, sum_histories
 from seqlab.lm.ngram.ngrams import BackoffTable
 from seqlab.lm.ngram.scratch import chunks
@@ -59,7 +59,7 @@ def event_counts(counts: NGramCounts, order: int) -> NDArray[np.int64]:
     Raises:
         DataError: nothing was counted.
     """
-    occurrences = counts.occurrences[order - 1]
+    occurrences = counts.occurrences[order - 1].astype(np.int64, copy=False)
     if order > 1:
         return occurrences
     events = occurrences.copy()
@@ -79,7 +79,7 @@ def history_sums(
     return totals, types
 
 
-def counts_of_counts(events: NDArray[np.int64], highest: int) -> NDArray[np.int64]:
+def counts_of_counts(events: Counts, highest: int) -> NDArray[np.int64]:
     """n_r, how many k-grams occur r times, for r from 0 to ``highest`` (highest + 1,)."""
     result = np.zeros(highest + 1, np.int64)
     count_of_counts(events, result)

@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqlab.errors import DataError, SeqlabError
-from seqlab.lm.ngram.counts import NGramCounts
+from seqlab.lm.ngram.counts import Counts, NGramCounts
 from seqlab.lm.ngram.cutoffs import check_cutoffs, cutoff
 from seqlab.lm.ngram.kernels.kneser_ney import add_to_contexts, finish_weights, interpolate
 from seqlab.lm.ngram.ngrams import BackoffTable
@@ -164,7 +164,7 @@ class ModifiedKneserNey(Smoothing):
         return tuple(map(float, values))
 
     def _unigrams(
-        self, adjusted: NDArray[np.int64], discounts: NDArray[np.float64]
+        self, adjusted: Counts, discounts: NDArray[np.float64]
     ) -> NDArray[np.float32]:
         total = float(adjusted.sum())
         if total == 0:
@@ -183,7 +183,7 @@ class ModifiedKneserNey(Smoothing):
         self,
         counts: NGramCounts,
         order: int,
-        adjusted: NDArray[np.int64],
+        adjusted: Counts,
         discounts: NDArray[np.float64],
         scratch: Scratch,
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
@@ -225,13 +225,13 @@ class KneserNey(ModifiedKneserNey):
         return (float(n[1] / (n[1] + 2 * n[2])) if n[1] and n[2] else math.nan,)
 
 
-def adjusted_counts(counts: NGramCounts, scratch: Scratch) -> tuple[NDArray[np.int64], ...]:
+def adjusted_counts(counts: NGramCounts, scratch: Scratch) -> tuple[Counts, ...]:
     """a(g) for every order: see the top of this module. The unigram ``<s>`` has 0."""
     result = []
     for left_types, level, occurrences in zip(
         counts.left_types, counts.ngrams.levels, counts.occurrences, strict=False
     ):
-        adjusted = scratch.empty(len(left_types), np.int64)
+        adjusted = scratch.empty(len(left_types), left_types.dtype)
         for part in chunks(len(adjusted)):
             begins = level.first[part] == BEGIN
             adjusted[part] = np.where(begins, occurrences[part], left_types[part])
@@ -244,7 +244,7 @@ def adjusted_counts(counts: NGramCounts, scratch: Scratch) -> tuple[NDArray[np.i
     return tuple(result)
 
 
-def _statistics(adjusted: NDArray[np.int64]) -> NDArray[np.int64]:
+def _statistics(adjusted: Counts) -> NDArray[np.int64]:
     """How many n-grams have an adjusted count of 0 to 4 (5,)."""
     result = np.zeros(5, np.int64)
     for part in chunks(len(adjusted)):
@@ -254,7 +254,7 @@ def _statistics(adjusted: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _recount_last(
-    counts: NGramCounts, adjusted: Sequence[NDArray[np.int64]], n: Sequence[NDArray[np.int64]]
+    counts: NGramCounts, adjusted: Sequence[Counts], n: Sequence[NDArray[np.int64]]
 ) -> None:
     """Take the last n-gram of each lower order, as far as each continues the one before, anew."""
     below = 0
