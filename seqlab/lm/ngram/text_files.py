@@ -201,7 +201,7 @@ def _whole_lines(content: _Content, size: int) -> Iterator[NDArray[np.uint8]]:
     first = True
     while True:
         room = len(buffer) - 1 - kept
-        count = content.fill(memoryview(buffer)[kept:-1])
+        count = content.fill(buffer.data[kept:-1])
         end = kept + count
         if first:
             head = buffer[:_HEAD][:end].tobytes()
