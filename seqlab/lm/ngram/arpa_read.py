@@ -90,12 +90,9 @@ class _Reader:
 
     def _read_header(self) -> None:
         """Lines up to the first section; counts of n-grams."""
-        first = line = self._text.next_line()
-        while line is not None and line != b"\\data\\":
-            line = self._text.next_line()
-            first = first or line
-        if line is None:
-            start = (first or b"")[:60].decode("utf-8", "backslashreplace")
+        first = self._text.peek() or b""
+        if not self._text.skip_past(b"\\data\\"):
+            start = first[:60].decode("utf-8", "backslashreplace")
             raise self._text.error(
                 f"the file ends without a line \\data\\ and begins with {start!r}; it is no "
                 "ARPA file, or its beginning is missing"
@@ -126,45 +123,40 @@ class _Reader:
 
     def _peeked_line(self, what: str) -> bytes:
         """The next line that is not blank, left to be read; ModelError at the end of the file."""
-        while True:
-            more = self._text.more()  # from here on the line begins where it will
-            begin = self._text.begin
-            line = self._text.next_line()
-            if line is None or not more:
-                raise self._text.error(f"the file ends where {what} should follow; it is cut short")
-            if line:
-                self._text.used(begin, -1)
-                return line
+        line = self._text.peek()
+        if line is None:
+            raise self._text.error(f"the file ends where {what} should follow; it is cut short")
+        return line
 
     def _read_section(self, k: int) -> Section:
-        count, where = self._counts[k - 1]
-        title = b"\\%d-grams:" % k
-        line = self._peeked_line(f"the line {title.decode()}")
-        if line == title:
-            self._text.next_line()
-            title_line = self._text.line
+        text, (count, where) = self._text, self._counts[k - 1]
+        title = f"\\{k}-grams:"
+        line = self._peeked_line(f"the line {title}")
+        if line == title.encode():
+            text.next_line()
+            title_line = text.line
             section = self._read_ngrams(k)
         elif count == 0:
             section, title_line = joined(k, [], []), where
         else:
             shown = line[:60].decode("utf-8", "backslashreplace")
-            raise self._text.error(
-                f"{shown!r} must be {title.decode()}, as line {where} promises {count} "
-                f"{k}-grams; the section is missing or misspelt",
-                self._text.line + 1,
+            raise text.error(
+                f"{shown!r} must be {title}, as line {where} promises {count} {k}-grams; the "
+                "section is missing or misspelt",
+                text.line + 1,
             )
         found = len(section.numbers)
         if found != count:
-            raise self._text.error(
+            raise text.error(
                 f"'ngram {k}={count}' does not agree with the {found} {k}-grams that stand above "
-                f"line {self._text.line + 1}; lines are missing or were added, or the header is "
-                "wrong",
+                f"line {text.line + 1}; lines are missing or were added, or the header is wrong",
                 where,
             )
-        if k == 1 and self._words.missing():
-            raise self._text.error(
-                f"the 1-grams must hold {' and '.join(self._words.missing())}, the begin and end "
-                "of sentences; add '-99 <s>' or '-99 </s>' and count it above",
+        missing = self._words.missing()
+        if missing:
+            raise text.error(
+                f"the 1-grams must hold {' and '.join(missing)}, the begin and end of sentences; "
+                "add '-99 <s>' or '-99 </s>' and count it above",
                 title_line,
             )
         return section
@@ -209,8 +201,8 @@ class _Reader:
                 f"{shown!r} must be \\end\\, as the header counts no more n-grams; the header "
                 "lacks an order, or the line is damaged"
             )
-        while (line_after := self._text.next_line()) is not None:
-            if line_after:
-                raise self._text.error(
-                    "only blank lines may follow \\end\\; two files were joined, or it is damaged"
-                )
+        if self._text.peek() is not None:
+            raise self._text.error(
+                "only blank lines may follow \\end\\; two files were joined, or it is damaged",
+                self._text.line + 1,
+            )

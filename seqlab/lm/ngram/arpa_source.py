@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,16 +14,19 @@ from pathlib import Path
 from typing import IO, Any
 
 from seqlab.errors import ModelError
+from seqlab.lm.ngram.binary import MAGIC
 from seqlab.lm.ngram.kernels.arpa_parse import ROOM
 
 _CHUNK = 2**20
 _LONGEST_LINE = 2**20
+_TEXT = re.compile(rb"[^ \t\r\n]")
 _PACKED: dict[bytes, Any] = {
     b"\x1f\x8b": gzip.open,
     b"\xfd7zXZ\x00": lzma.open,
     b"BZh": bz2.open,
 }
 _OTHERS = {  # how files begin that are no ARPA files: what they are, and what to do
+    MAGIC: "a binary model of seqlab; load it with NGramModel.load",
     b"mmap lm http": "a binary model of KenLM; read the ARPA file that it was made from",
     b"blmt": "a binary model of IRSTLM; run `compile-lm --text=yes MODEL OUT.arpa` and read that",
     b"Qblmt": "a binary model of IRSTLM; run `compile-lm --text=yes MODEL OUT.arpa` and read that",
@@ -68,7 +72,7 @@ class ArpaText:
             rest = self.data[self.end : self._filled]
             if len(rest) > _LONGEST_LINE:
                 raise self.error("longer than 1 MiB; this is no ARPA file", self.line + 1)
-            chunk = self._read()
+            chunk = _read(self._file, _CHUNK, self._name)
             if not chunk and not rest:
                 return False
             chunk = chunk or b"\n"
@@ -76,18 +80,6 @@ class ArpaText:
             self.data = b"".join([rest, chunk, bytes(ROOM)])
             self.begin, self.end = 0, self.data.rfind(b"\n", 0, self._filled) + 1
         return True
-
-    def _read(self) -> bytes:
-        try:
-            chunk = self._file.read(_CHUNK)
-        except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
-            raise ModelError(
-                f"{self._name} cannot be decompressed ({error}); it is cut short or damaged, "
-                "copy it again"
-            ) from error
-        if not isinstance(chunk, bytes):
-            raise ModelError(f"{self._name} gives text; open it for reading bytes, mode 'rb'")
-        return chunk
 
     def next_line(self) -> bytes | None:
         """The next line without white space around it, or None at the end of the file."""
@@ -97,6 +89,33 @@ class ArpaText:
         line = self.data[self.begin : stop]
         self.used(stop, 1)
         return line.strip()
+
+    def peek(self) -> bytes | None:
+        """The next line that is not blank, left to be used; None at the end of the file."""
+        while self.more():
+            found = _TEXT.search(self.data, self.begin, self.end)
+            if found:
+                self._skip(self.data.rfind(b"\n", self.begin, found.start()) + 1)
+                return self.data[self.begin : self.data.index(b"\n", self.begin)].strip()
+            self._skip(self.end)
+        return None
+
+    def skip_past(self, wanted: bytes) -> bool:
+        """Go on behind the first line that is ``wanted``, white space aside; False if none is."""
+        while self.more():
+            found = self.data.find(wanted, self.begin, self.end)
+            if found < 0:
+                self._skip(self.end)
+                continue
+            self._skip(self.data.rfind(b"\n", self.begin, found) + 1)
+            if self.next_line() == wanted:
+                return True
+        return False
+
+    def _skip(self, begin: int) -> None:
+        """Go on to ``data[begin]``; 0 stays, where the line looked for is the first."""
+        if begin > self.begin:
+            self.used(begin, self.data.count(b"\n", self.begin, begin))
 
     def used(self, begin: int, lines: int) -> None:
         """Go on to ``data[begin]``, past so many lines."""
@@ -147,11 +166,32 @@ def open_arpa(source: str | os.PathLike[str] | IO[bytes]) -> Iterator[ArpaText]:
     if not isinstance(source, str | os.PathLike):
         yield _text_of(source, str(getattr(source, "name", "the ARPA file")))
         return
+    with _opened(Path(source)) as file:
+        yield _text_of(file, str(source))
+
+
+def _opened(path: Path) -> IO[bytes]:
     try:
-        with Path(source).open("rb") as file:
-            yield _text_of(file, str(source))
-    except OSError as error:
-        raise ModelError(f"{source} cannot be read: {error.strerror or error}") from error
+        return path.open("rb")
+    except (OSError, ValueError) as error:  # ValueError: a NUL byte in the name
+        cause = getattr(error, "strerror", None) or error
+        raise ModelError(
+            f"{path} cannot be read: {cause}; give the path of an ARPA file"
+        ) from error
+
+
+def _read(file: IO[bytes], size: int, name: str) -> bytes:
+    try:
+        chunk = file.read(size)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+        if isinstance(error, OSError) and error.strerror:
+            raise ModelError(f"{name} cannot be read: {error.strerror}") from error
+        raise ModelError(
+            f"{name} cannot be decompressed ({error}); it is cut short or damaged, copy it again"
+        ) from error
+    if not isinstance(chunk, bytes):
+        raise ModelError(f"{name} gives text; open it for reading bytes, mode 'rb'")
+    return chunk
 
 
 def _text_of(file: IO[bytes], name: str) -> ArpaText:
@@ -161,9 +201,7 @@ def _text_of(file: IO[bytes], name: str) -> ArpaText:
 
 
 def _decompressed(file: IO[bytes], name: str) -> IO[bytes]:
-    head = file.read(6)
-    if not isinstance(head, bytes):
-        raise ModelError(f"{name} gives text; open it for reading bytes, mode 'rb'")
+    head = _read(file, 6, name)
     joined: Any = _Rejoined(head, file)
     for start, opened in _PACKED.items():
         if head.startswith(start):

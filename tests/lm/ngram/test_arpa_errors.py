@@ -13,6 +13,7 @@ import pytest
 
 from seqlab.errors import ModelError
 from seqlab.lm.ngram.arpa import read_arpa
+from seqlab.lm.ngram.binary import MAGIC
 
 from .arpa_oracle import SMALL, read
 
@@ -123,6 +124,7 @@ def test_order_ten():
         (b"\\data\\", "ends where the counts of n-grams should follow; it is cut short"),
         (b"\\data\\\n\\1-grams:\n", "no lines 'ngram 1=...' stand below"),
         (b"\\data\\\nngram 1=3\n", "ends where the counts"),
+        (MAGIC + b"\x01\0\0\0", "a binary model of seqlab; load it with NGramModel.load"),
         (b"mmap lm http://kheafield.com/code format version 5\n\x00", "a binary model of KenLM"),
         (b"Trie Language Model\x00\x05", "PocketSphinx.*sphinx_lm_convert"),
         (b"\x11\0\0\0Darpa Trigram LM\0", "PocketSphinx.*sphinx_lm_convert"),
@@ -152,6 +154,8 @@ def test_paths(tmp_path):
         read_arpa(tmp_path / "lm.arpa")
     with pytest.raises(ModelError, match="cannot be read: Is a directory"):
         read_arpa(tmp_path)
+    with pytest.raises(ModelError, match="cannot be read: embedded null byte"):
+        read_arpa("lm\0.arpa")
     (tmp_path / "lm.arpa").write_text(SMALL.replace("-0.375", "x"))
     with pytest.raises(ModelError, match=r"lm\.arpa, line 15: log-probability 'x' is no number"):
         read_arpa(tmp_path / "lm.arpa")
