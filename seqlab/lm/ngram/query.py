@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,6 +23,7 @@ __all__ = ["Scorer", "SentenceScores", "State"]
 
 State = tuple[int, ...]
 _CHUNK = 1 << 20  # bytes of text that are scored together
+_SPLIT = re.compile(rb"[\0-\x20]+").split
 
 
 class SentenceScores(NamedTuple):
@@ -114,7 +116,7 @@ class Scorer:
             chunk: bytes of a piece, about.
 
         Raises:
-            DataError: the text holds ``<s>`` or ``</s>``.
+            DataError: the text holds ``<s>`` or ``</s>``; the message names the line.
         """
         check_at_least("threads", threads, 1)
         check_at_least("chunk", chunk, 1)
@@ -129,19 +131,30 @@ class Scorer:
         self, data: NDArray[np.uint8], threads: int, chunk: int
     ) -> Iterator[SentenceScores]:
         if threads == 1:
-            yield from (self._sentences(piece) for piece in _whole_lines(data, chunk))
+            yield from (self._sentences(data, *piece) for piece in _whole_lines(data, chunk))
             return
         waiting: deque[Future[SentenceScores]] = deque()
         with ThreadPoolExecutor(min(threads, os.cpu_count() or 1)) as pool:
-            for piece in _whole_lines(data, chunk):
-                waiting.append(pool.submit(self._sentences, piece))
+            for begin, end in _whole_lines(data, chunk):
+                waiting.append(pool.submit(self._sentences, data, begin, end))
                 if len(waiting) > 2 * threads:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
 
-    def _sentences(self, piece: NDArray[np.uint8]) -> SentenceScores:
-        numbers = self.index.words.numbers(piece, marks=True)
+    def _sentences(self, data: NDArray[np.uint8], begin: int, end: int) -> SentenceScores:
+        """Scores of the lines data[begin:end]."""
+        try:
+            numbers = self.index.words.numbers(data[begin:end], marks=True)
+        except DataError:  # it counts lines from the piece's beginning
+            before = sum(
+                int(np.count_nonzero(data[i : min(i + _CHUNK, begin)] == ord("\n")))
+                for i in range(0, begin, _CHUNK)
+            )
+            raise DataError(
+                f"line {before + _first_mark(data[begin:end])} holds the sentence mark <s> or "
+                "</s>, which is added to each line; remove it from the text"
+            ) from None
         log_prob, _ = self._scored(numbers)
         count = int(np.count_nonzero(numbers == BEGIN))
         scores = SentenceScores(
@@ -200,8 +213,14 @@ class Scorer:
         return log_prob, new_states
 
 
-def _whole_lines(data: NDArray[np.uint8], size: int) -> Iterator[NDArray[np.uint8]]:
-    """Pieces of about ``size`` bytes that end with a line."""
+def _first_mark(piece: NDArray[np.uint8]) -> int:
+    """Number of the first line, from 1 on, in which a sentence mark stands as a word."""
+    lines = piece.tobytes().split(b"\n")
+    return next(i for i, line in enumerate(lines, 1) if {b"<s>", b"</s>"} & {*_SPLIT(line)})
+
+
+def _whole_lines(data: NDArray[np.uint8], size: int) -> Iterator[tuple[int, int]]:
+    """Where pieces of about ``size`` bytes that end with a line begin and end."""
     begin = 0
     while begin < len(data):
         end = begin + size
@@ -211,5 +230,5 @@ def _whole_lines(data: NDArray[np.uint8], size: int) -> Iterator[NDArray[np.uint
                 end += int(np.argmax(window))
                 break
             end += len(window)
-        yield data[begin : min(end, len(data))]
+        yield begin, min(end, len(data))
         begin = end

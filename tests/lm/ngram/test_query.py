@@ -133,8 +133,9 @@ def test_bad_input_is_named():
         scorer.numbers(np.array([-2]))
     with pytest.raises(DataError, match=r"states \(2, 3\) and words \(2,\) must be \(N, 2\)"):
         scorer.advance_batch(np.zeros((2, 3)), np.zeros(2))
-    with pytest.raises(DataError, match="sentence mark"):
-        scorer.text(b"w0\nw1 <s>\n")
+    for chunk in (1, 5, 1000):
+        with pytest.raises(DataError, match="line 4 holds the sentence mark <s> or </s>"):
+            scorer.text(b"w0\nw1 <sx> w<s>\n\nw0\t</s>\nw1", chunk=chunk)
     with pytest.raises(SeqlabError, match="threads=0 must be a whole number of at least 1"):
         scorer.text(b"", threads=0)
 

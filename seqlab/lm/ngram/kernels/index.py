@@ -65,7 +65,7 @@ class Tables(NamedTuple):
 
 if can_compile():
 
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def prefetch(typing, array, place):
         """Ask the memory for array[place], which will be read soon; it may lie anywhere."""
 

@@ -170,7 +170,8 @@ def sum_sentences(stream, log_prob, sums, known, tokens, unknown):
 def step(tables, state, word, new_state):
     """Ln p of a word after a state, and the state after it.
 
-    Equal states have equal entries: what no longer matters is ``NOTHING``.
+    Equal states have equal entries: what no longer matters is ``NOTHING``. Where unseen contexts
+    cost something, the length of the history matters to the end.
 
     Args:
         tables: the model.
@@ -252,7 +253,7 @@ def step(tables, state, word, new_state):
             suffix = np.int64(UNSEEN)
         if length < longest:
             new_state[length] = suffix
-            if suffix & 1 or backoff != 0:
+            if suffix & 1 or backoff != 0 or unseen != 0:
                 kept = order
     for length in range(kept, longest):
         new_state[length] = NOTHING

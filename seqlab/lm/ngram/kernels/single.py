@@ -29,7 +29,7 @@ def handle_of(tables):
 
 
 def _pointer_to(kind):
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def pointer(typing, address):
         def generate(context, builder, signature, arguments):
             return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
