@@ -136,6 +136,15 @@ def test_blocks_are_numbered_like_the_text() -> None:
     assert np.array_equal(np.concatenate(parts), whole)
 
 
+@pytest.mark.parametrize("size", [1, 10, 100])
+def test_only_the_byte_order_mark_of_a_file_goes(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "marked"
+    line = "\ufeffsome words\n"
+    path.write_text(line * 9, encoding="utf-8")
+    assert read(path, size=size).decode() == (line * 9).removeprefix("\ufeff")
+    assert read([path, path], size=size).decode() == 2 * (line * 9).removeprefix("\ufeff")
+
+
 def test_a_line_longer_than_a_block(tmp_path: Path) -> None:
     path = tmp_path / "long"
     path.write_bytes(b"a b\n" + b"x" * 5000 + b"\nc")
