@@ -61,8 +61,16 @@ def _spelling(number: int) -> str:
     return "".join(letters)
 
 
-def write_text(path: Path, words: int, seed: int = 1) -> None:
-    """Write a text of so many words, one sentence a line."""
+def write_text(path: Path, words: int, seed: int = 1, skip: int = 0) -> None:
+    """Write a text of so many words, one sentence a line.
+
+    Args:
+        path: of the file.
+        words: how many are generated.
+        seed: another one gives another text.
+        skip: so many of the first words are left out: what follows continues a text of that
+            many words.
+    """
     rank = np.arange(VOCABULARY)
     cumulative = np.cumsum(1 / (rank + 2.7) ** 1.05)
     followers = np.zeros((VOCABULARY, KEPT), np.int32)
@@ -76,6 +84,9 @@ def write_text(path: Path, words: int, seed: int = 1) -> None:
             state, word = _generate(np.uint64(state), word, cumulative, followers, seen, out)
             text = spelled[out]
             text[ends.random(len(out)) < LINE] += "\n"
+            text = text[max(0, skip - begin) :]
+            if len(text) == 0:
+                continue
             file.write(" ".join(text).replace("\n ", "\n") + " ")
         file.write("\n")
 
@@ -86,8 +97,9 @@ def main() -> None:
     parser.add_argument("words", type=int)
     parser.add_argument("file", type=Path)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--skip", type=int, default=0, help="words left out at the beginning")
     args = parser.parse_args()
-    write_text(args.file, args.words, args.seed)
+    write_text(args.file, args.words, args.seed, args.skip)
 
 
 if __name__ == "__main__":
