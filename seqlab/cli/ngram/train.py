@@ -197,7 +197,7 @@ def say_needs(args: argparse.Namespace) -> None:
         limit = f"; --memory {args.memory} bounds it" if memory else "; --memory SIZE bounds it"
         say(f"the size of the text is not known, nor is the memory it needs{limit}")
         return
-    needs = expected_needs(size, args.order, memory)
+    needs = expected_needs(size, args.order, memory, args.unit)
     disk = f"up to {size_text(needs.disk)} of disk" if needs.disk else "no disk"
     say(f"{size_text(size)} of text need up to {size_text(needs.memory)} of memory and {disk}")
 

@@ -20,7 +20,7 @@ from seqlab.lm.ngram.scratch import Scratch
 from seqlab.lm.ngram.smoothing.base import Smoothing
 from seqlab.lm.ngram.smoothing.kneser_ney import ModifiedKneserNey
 from seqlab.lm.ngram.smoothing.registry import smoothing_named
-from seqlab.lm.ngram.text import SPACE, TextSource, Unit, source_size, text_blocks
+from seqlab.lm.ngram.text import SPACE, TextSource, Unit, text_blocks, unpacked_size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,9 @@ class Estimation:
 
     def scratch(self, source: TextSource) -> Scratch:
         """Where large arrays go: on disk if the text outgrows the memory allowed."""
-        if self.memory is None or fits(source_size(source), self.order, parse_size(self.memory)):
+        if self.memory is None or fits(
+            unpacked_size(source), self.order, parse_size(self.memory), self.unit
+        ):
             return Scratch()
         return Scratch(self.scratch_folder or Path.cwd())
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 
 from seqlab.checks import check_at_least
 from seqlab.errors import SeqlabError
 
-_WORD_BYTES = 5.5  # of text for each word, its space included; English has about this many
+_WORD_BYTES = 4.5  # of text for each word, its space included; English has rather more
+_CHARACTER_BYTES = 1.0
+_PIECE_BYTES = 2.5
 _NUMBER_BYTES = 4
 _ROW_BYTES = 44  # for each word while rows are sorted
-_NGRAM_BYTES = 44  # for each n-gram while probabilities are computed
+_NGRAM_BYTES = 60  # for each n-gram: counts and probabilities, and the file's tables when saved
 _NEW = (0.02, 0.25, 0.6, 0.8, 0.9, 0.95)  # different k-grams for each word of text, at most
 _UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
@@ -29,31 +32,39 @@ class Needs:
     disk: int
 
 
-def expected_needs(text_bytes: int, order: int, memory: int | None = None) -> Needs:
-    """What estimating takes for a text of so many bytes (unpacked).
+def expected_needs(
+    text_bytes: int, order: int, memory: int | None = None, unit: str | os.PathLike[str] = "word"
+) -> Needs:
+    """What estimating and saving take for a text of so many bytes (unpacked).
 
     Args:
         text_bytes: size of the text.
         order: of the longest n-grams.
         memory: the limit asked for; None works in memory.
+        unit: what a word of the model is, as for ``text_blocks``.
 
     Example:
         >>> needs = expected_needs(300_000_000, order=3)
-        >>> round(needs.memory / 1e9), needs.disk
-        (5, 0)
+        >>> round(needs.memory / 1e9, 1), needs.disk
+        (3.9, 0)
     """
-    words = text_bytes / _WORD_BYTES
+    known = {"word": _WORD_BYTES, "character": _CHARACTER_BYTES}
+    words = text_bytes / known.get(str(unit), _PIECE_BYTES)
     ngrams = words * sum(_NEW[min(k, len(_NEW) - 1)] for k in range(order))
     numbers, rows = words * _NUMBER_BYTES, words * (_ROW_BYTES + 8 * ((order - 1) // 3))
     all_at_once = int(numbers + max(rows, ngrams * _NGRAM_BYTES)) + 2**27
     if memory is None or all_at_once <= memory:
         return Needs(all_at_once, 0)
-    return Needs(memory, int(numbers + 2 * rows / 2 + ngrams * _NGRAM_BYTES))
+    return Needs(memory, int(numbers + rows + ngrams * _NGRAM_BYTES))
 
 
-def fits(text_bytes: int | None, order: int, memory: int) -> bool:
+def fits(
+    text_bytes: int | None, order: int, memory: int, unit: str | os.PathLike[str] = "word"
+) -> bool:
     """Whether a text can be worked on in memory; one of unknown size is taken to be too large."""
-    return text_bytes is not None and expected_needs(text_bytes, order).memory <= memory
+    return text_bytes is not None and (
+        expected_needs(text_bytes, order, unit=unit).memory <= memory
+    )
 
 
 def parse_size(text: str | int) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import mmap
+import shutil
 import tempfile
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +21,27 @@ CHUNK = 2**22  # rows that are worked on before the pages of arrays on disk are 
 class Scratch:
     """Makes arrays: in memory, or as files that the operating system may page out.
 
-    Arrays on disk look like any other; ``release`` gives their pages back. The files go when the
-    process ends or the scratch is closed, on most systems as soon as they are made.
+    Arrays on disk look like any other; ``release`` gives their pages back. The folder goes with
+    the scratch; where systems allow it (Linux, macOS), its files lose their names at once, so that
+    nothing is left of a process that was killed but an empty folder, and arrays outlive the scratch.
 
     Args:
         folder: where the files go; None keeps arrays in memory.
     """
 
     def __init__(self, folder: str | Path | None = None) -> None:
-        self._files: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: str | None = None
+        self._remove: Callable[[], object] = lambda: None
         if folder is not None:
             if not Path(folder).is_dir():
                 raise DataError(f"scratch folder {folder} is not a folder; create it")
-            self._files = tempfile.TemporaryDirectory(
-                prefix="seqlab-ngram-", dir=folder, ignore_cleanup_errors=True
-            )
+            self._folder = tempfile.mkdtemp(prefix="seqlab-ngram-", dir=folder)
+            self._remove = weakref.finalize(self, shutil.rmtree, self._folder, True)
 
     @property
     def on_disk(self) -> bool:
         """Whether arrays are files."""
-        return self._files is not None
+        return self._folder is not None
 
     def __enter__(self) -> Scratch:
         return self
@@ -48,38 +51,37 @@ class Scratch:
 
     def close(self) -> None:
         """Remove the files; arrays that still exist keep their contents where the system can."""
-        if self._files is not None:
-            self._files.cleanup()
+        self._remove()
 
     def empty(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """An array of any contents."""
-        return self.zeros(shape, dtype) if self._files else np.empty(shape, dtype)
+        return self.zeros(shape, dtype) if self.on_disk else np.empty(shape, dtype)
 
     def zeros(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """An array of zeros."""
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        if self._files is None or size == 0:
+        if self._folder is None or size == 0:
             return np.zeros(shape, dtype)
-        with tempfile.NamedTemporaryFile(dir=self._files.name) as file:
+        with tempfile.NamedTemporaryFile(dir=self._folder) as file:
             file.truncate(size)
             array: NDArray[Any] = np.memmap(file, dtype, "r+", 0, shape)
         return array
 
     def appended(self, dtype: DTypeLike) -> Appender:
         """An array whose length is not known yet."""
-        return Appender(self, dtype)
+        return Appender(self._folder, dtype)
 
 
 class Appender:
     """Collects parts of one array, in memory or in a file of the scratch folder."""
 
-    def __init__(self, scratch: Scratch, dtype: DTypeLike) -> None:
+    def __init__(self, folder: str | None, dtype: DTypeLike) -> None:
         self._dtype = np.dtype(dtype)
         self._parts: list[NDArray[Any]] = []
         self._length = 0
         self._file: Any = None
-        if scratch._files is not None:
-            self._file = tempfile.NamedTemporaryFile(dir=scratch._files.name)  # noqa: SIM115
+        if folder is not None:
+            self._file = tempfile.NamedTemporaryFile(dir=folder)  # noqa: SIM115
 
     def append(self, part: NDArray[Any]) -> None:
         """Add a part; it is copied to disk or kept."""
