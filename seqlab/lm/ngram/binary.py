@@ -30,6 +30,7 @@ from seqlab.lm.ngram.binary_layout import PAGE, Layout, cut, damaged, padded
 from seqlab.lm.ngram.index import QueryIndex
 from seqlab.lm.ngram.kernels.checksum import checksum
 from seqlab.lm.ngram.ngrams import BackoffTable
+from seqlab.lm.ngram.scratch import Scratch, chunks, release
 from seqlab.lm.ngram.words import Words
 
 __all__ = ["is_binary", "open_binary", "write_binary"]
@@ -66,6 +67,7 @@ def write_binary(
     path: str | os.PathLike[str],
     quantise: bool = False,
     note: str = "",
+    scratch: Scratch | None = None,
 ) -> None:
     """Write a model to a file, which is there whole or not at all.
 
@@ -74,6 +76,7 @@ def write_binary(
         path: file to be written; one of that name is replaced.
         quantise: whether to round values to 256 different ones for each order and kind.
         note: a few words on the model, at most 10,000 characters; that of the index by default.
+        scratch: where the tables of a model that outgrows memory are made; see ``build``.
 
     Raises:
         ModelError: the model is too large to be indexed or quantised.
@@ -93,7 +96,7 @@ def write_binary(
         (['<unk>', '<s>', '</s>', 'a'], 1)
     """
     if isinstance(model, BackoffTable):
-        index = QueryIndex.build(model, quantise)
+        index = QueryIndex.build(model, quantise, scratch)
     elif quantise and not model.quantised and model.order > 1:
         index = QueryIndex.build(model.to_table(), True)
     else:
@@ -124,11 +127,13 @@ def _write_sections(file: IO[bytes], arrays: list[NDArray[Any]]) -> int:
         whole = len(data) // PAGE * PAGE
         last = np.zeros(padded(len(data)) - whole, np.uint8)
         last[: len(data) - whole] = data[whole:]
-        for part in (data[:whole], last):
+        parts = [data[part] for part in chunks(whole, _PIECE * 8)]
+        for part in (*parts, last):
             file.write(part.data)
             numbers = part.view(np.uint64)
             result = int(checksum(numbers, total, lanes))
             total += len(numbers)
+            release(array)
     return result
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 from seqlab.errors import ModelError
 from seqlab.lm.ngram.kernels.index import (
     FULL,
-    LEFT,
     LINE,
     LINES,
     PACKED,
-    RIGHT,
     TAIL,
     Tables,
     occupied,
@@ -25,12 +23,14 @@ from seqlab.lm.ngram.kernels.index import (
 from seqlab.lm.ngram.kernels.lookup import find_slots, read_values
 from seqlab.lm.ngram.ngrams import BackoffTable, Level, NGrams, unigram_level
 from seqlab.lm.ngram.quantise import CODES, Codebook
-from seqlab.lm.ngram.tables import ATTEMPTS, OrderShape, Rows, aligned, enter_rows
+from seqlab.lm.ngram.scratch import Scratch, release
+from seqlab.lm.ngram.table_rows import OrderRows
+from seqlab.lm.ngram.tables import ATTEMPTS, OrderShape, aligned, enter_rows, fill_order
 from seqlab.lm.ngram.words import Words
 
-__all__ = ["QueryIndex", "order_shapes", "table_rows", "unigram_values"]
+__all__ = ["QueryIndex", "order_shapes", "unigram_values"]
 
-_CHUNK = 1 << 20
+_REGION = 1 << 22  # lines of a table, 64 bytes each, that are filled at a time beside the disk
 
 
 @dataclass(frozen=True)
@@ -75,19 +75,25 @@ class QueryIndex:
         return float(self.tables.unseen)
 
     @classmethod
-    def build(cls, table: BackoffTable, quantise: bool = False) -> QueryIndex:
-        """The index of a model in memory.
+    def build(
+        cls, table: BackoffTable, quantise: bool = False, scratch: Scratch | None = None
+    ) -> QueryIndex:
+        """The index of a model.
 
         Args:
             table: the model.
             quantise: whether to round values, so that an n-gram takes 10 bytes instead of 24.
+            scratch: where the tables go. On disk they are filled region by region, so that memory
+                holds one region and a few bytes for each n-gram but the longest.
 
         Raises:
             ModelError: more n-grams or words than can be numbered, or, to be quantised, longer
                 keys than leave room for codes.
         """
         shapes = order_shapes(table.ngrams.sizes, quantise)
-        records = aligned(sum(shape.length for shape in shapes))
+        lines = sum(shape.length for shape in shapes)
+        on_disk = scratch is not None and scratch.on_disk
+        records = scratch.zeros(lines * LINE, np.uint64) if scratch and on_disk else aligned(lines)
         centres = np.zeros((table.order + 1, 2, CODES), np.float32)
         base, contexts = 0, np.arange(len(table.ngrams.words), dtype=np.uint32)
         for k, shape in enumerate(shapes, 2):
@@ -96,9 +102,10 @@ class QueryIndex:
                 backoff = table.log_backoff[k - 1] if k < table.order else np.zeros(1, np.float32)
                 book = Codebook.fit(table.log_prob[k - 1], backoff, shape.code_bits)
                 centres[k] = book.padded()
+            rows = OrderRows(table, k, contexts)
             place = records[base * LINE : (base + shape.length) * LINE]
-            shapes[k - 2], contexts = _fill(table, k, contexts, shape, book, place)
-            base += shape.length
+            shapes[k - 2] = _fill(rows, shape, book, place, _REGION if on_disk else shape.lines)
+            contexts, base = rows.slots, base + shape.length
         return cls.of_arrays(
             table.ngrams.words, table.ngrams.sizes, shapes, records, unigram_values(table),
             centres, table.unseen_backoff,
@@ -239,54 +246,31 @@ def unigram_values(table: BackoffTable) -> NDArray[np.float32]:
     return values.ravel()
 
 
-def table_rows(
-    table: BackoffTable, k: int, contexts: NDArray[np.uint32], slots: NDArray[np.uint32]
-) -> Iterator[tuple[Rows, NDArray[np.uint32]]]:
-    """The k-grams of a table in pieces, and where to write the slots of each.
-
-    Args:
-        table: the model.
-        k: their order, at least 2.
-        contexts: slot of each row one order lower.
-        slots: receives the slot of each row.
-    """
-    level, marks = table.ngrams.levels[k - 1], np.zeros(len(slots), np.uint64)
-    if k < table.order:
-        longer = table.ngrams.levels[k]
-        marks[longer.context] |= RIGHT
-        marks[longer.suffix] |= LEFT
-        backoff = table.log_backoff[k - 1]
-    else:
-        backoff = np.zeros(len(slots), np.float32)
-    words = table.ngrams.last_words(k)
-    for begin in range(0, len(slots), _CHUNK):
-        piece = slice(begin, begin + _CHUNK)
-        yield (
-            Rows(
-                contexts[level.context[piece]], words[piece], table.log_prob[k - 1][piece],
-                backoff[piece], marks[piece],
-            ),
-            slots[piece],
-        )  # fmt: skip
-
-
 def _fill(
-    table: BackoffTable,
-    k: int,
-    contexts: NDArray[np.uint32],
+    rows: OrderRows,
     shape: OrderShape,
     book: Codebook | None,
     records: NDArray[np.uint64],
-) -> tuple[OrderShape, NDArray[np.uint32]]:
-    """Fill order k's table in memory; returns the shape that fitted and the slot of each row."""
-    slots = np.zeros(table.ngrams.sizes[k - 1], np.uint32)
+    region: int,
+) -> OrderShape:
+    """Fill an order's table region by region; returns the shape that fitted."""
     for attempt in range(ATTEMPTS):
         shape = shape.again(attempt)
-        pieces = table_rows(table, k, contexts, slots)
-        if enter_rows(pieces, shape, book, (0, shape.lines), records):
-            return shape, slots
-        records[:] = 0
+        if region >= shape.lines:  # in place
+            if enter_rows(rows.pieces(), shape, book, (0, shape.lines), records):
+                return shape
+            records[:] = 0
+            continue
+        begin = 0
+        try:
+            for part in fill_order(rows.pieces, shape, book, region):
+                records[begin : begin + len(part)] = part
+                release(records)
+                begin += len(part)
+        except OverflowError:
+            continue
+        return shape
     raise ModelError(
-        f"the {k}-grams do not spread over a hash table with any of {ATTEMPTS} hashes; they were "
-        "chosen to do harm, or memory is damaged"
+        f"the n-grams of one order do not spread over a hash table with any of {ATTEMPTS} hashes; "
+        "they were chosen to do harm, or memory is damaged"
     )

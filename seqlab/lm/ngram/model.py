@@ -15,6 +15,7 @@ from seqlab.checks import did_you_mean
 from seqlab.errors import DataError, ModelError
 from seqlab.lm.ngram.arpa import read_arpa, write_arpa
 from seqlab.lm.ngram.binary import is_binary, open_binary, write_binary
+from seqlab.lm.ngram.distributed import estimate_on_cluster
 from seqlab.lm.ngram.estimation import Estimation, estimate_table
 from seqlab.lm.ngram.facts import Facts
 from seqlab.lm.ngram.index import QueryIndex
@@ -23,6 +24,7 @@ from seqlab.lm.ngram.numbering import Progress, Unknown
 from seqlab.lm.ngram.perplexity import Perplexity, TokenScores, perplexity_of
 from seqlab.lm.ngram.query import Scorer, State
 from seqlab.lm.ngram.sampling import complete, sample_many
+from seqlab.lm.ngram.scratch import Scratch
 from seqlab.lm.ngram.smoothing.base import Smoothing
 from seqlab.lm.ngram.successors import Successors
 from seqlab.lm.ngram.text import SPACE, TextSource, Unit
@@ -41,6 +43,7 @@ class NGramModel:
         table: the n-grams with their values, or
         index: the hash tables that score; each is made from the other when it is first needed.
         facts: how the model came about; they travel with its file.
+        scratch: where further large arrays go; memory unless told otherwise.
 
     Example:
         >>> model = NGramModel.estimate(
@@ -59,10 +62,11 @@ class NGramModel:
         table: BackoffTable | None = None,
         index: QueryIndex | None = None,
         facts: Facts | None = None,
+        scratch: Scratch | None = None,
     ) -> None:
         if table is None and index is None:
             raise ModelError("a model must have a table or an index; estimate or load one")
-        self._table, self._index = table, index
+        self._table, self._index, self._scratch = table, index, scratch
         self.facts = facts or Facts()
 
     @classmethod
@@ -83,6 +87,7 @@ class NGramModel:
         scratch_folder: str | Path | None = None,
         threads: int | None = None,
         progress: Progress | None = None,
+        client: Any = None,
     ) -> NGramModel:
         """Estimate a model from text.
 
@@ -108,6 +113,7 @@ class NGramModel:
             scratch_folder: default the current folder.
             threads: of the processor; None takes up to four. They do not change the model.
             progress: called with what is done, how far it is, and of how many (or None).
+            client: of a Dask cluster that counts, see ``count_on_cluster``; the model is the same.
 
         Raises:
             SeqlabError: an argument out of range, or a text that cannot be used.
@@ -116,10 +122,13 @@ class NGramModel:
             order, smoothing, unit, space, vocabulary, min_count, unknown, marks, cutoffs,
             memory, scratch_folder, threads,
         )  # fmt: skip
-        # The arrays of the table are files that live as long as it does.
-        table = estimate_table(source, estimation, estimation.scratch(source), progress)
-        method = estimation.method()
-        return cls(table, facts=Facts(method.name, Facts.unit_name(unit), space, marks))
+        scratch = estimation.scratch(source)
+        if client is None:
+            table = estimate_table(source, estimation, scratch, progress)
+        else:
+            table = estimate_on_cluster(source, estimation, client, scratch, progress=progress)
+        facts = Facts(estimation.method().name, Facts.unit_name(unit), space, marks)
+        return cls(table, facts=facts, scratch=scratch)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], verify: bool = True) -> NGramModel:
@@ -154,7 +163,7 @@ class NGramModel:
         Raises:
             OSError: it cannot be written.
         """
-        write_binary(self._table or self.index, path, quantise, self.facts.to_json())
+        write_binary(self._table or self.index, path, quantise, self.facts.to_json(), self._scratch)
 
     def write_arpa(self, path: str | os.PathLike[str]) -> None:
         """Write an ARPA file, packed if the name ends in ``.gz``; it appears whole or not at all.
@@ -177,7 +186,7 @@ class NGramModel:
         """The hash tables that score."""
         if self._index is None:
             assert self._table is not None
-            self._index = QueryIndex.build(self._table)
+            self._index = QueryIndex.build(self._table, scratch=self._scratch)
         return self._index
 
     @cached_property

@@ -22,8 +22,8 @@ class Scratch:
     """Makes arrays: in memory, or as files that the operating system may page out.
 
     Arrays on disk look like any other; ``release`` gives their pages back. The folder goes with
-    the scratch; where systems allow it (Linux, macOS), its files lose their names at once, so that
-    nothing is left of a process that was killed but an empty folder, and arrays outlive the scratch.
+    the scratch. Where systems allow it (Linux, macOS), its files lose their names at once: nothing
+    but an empty folder is left of a process that was killed, and arrays outlive the scratch.
 
     Args:
         folder: where the files go; None keeps arrays in memory.
@@ -42,6 +42,9 @@ class Scratch:
     def on_disk(self) -> bool:
         """Whether arrays are files."""
         return self._folder is not None
+
+    def __reduce__(self) -> tuple[type[Scratch], tuple[()]]:
+        return Scratch, ()  # in another process arrays go to memory
 
     def __enter__(self) -> Scratch:
         return self

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from seqlab.errors import ModelError
 from seqlab.lm.ngram import tables as tables_module
-from seqlab.lm.ngram.index import QueryIndex, order_shapes, table_rows
+from seqlab.lm.ngram import index as index_module
+from seqlab.lm.ngram.index import QueryIndex, order_shapes
+from seqlab.lm.ngram.scratch import Scratch
+from seqlab.lm.ngram.table_rows import OrderRows
 from seqlab.lm.ngram.query import Scorer
 from seqlab.lm.ngram.tables import OrderShape, enter_rows, fill_order
 from tests.lm.ngram.models import random_table, tables
@@ -42,10 +45,9 @@ def test_filling_by_regions_finds_the_same(table, region):
     shapes = order_shapes(table.ngrams.sizes, False)
     contexts, pieces = np.arange(len(table.ngrams.words), dtype=np.uint32), []
     for k, shape in enumerate(shapes, 2):
-        slots = np.zeros(table.ngrams.sizes[k - 1], np.uint32)
-        read = lambda k=k, c=contexts, s=slots: table_rows(table, k, c, s)  # noqa: E731
-        pieces += [piece.copy() for piece in fill_order(read, shape, None, region)]
-        contexts = slots
+        rows = OrderRows(table, k, contexts)
+        pieces += [piece.copy() for piece in fill_order(rows.pieces, shape, None, region)]
+        contexts = rows.slots
     records = tables_module.aligned(sum(shape.length for shape in shapes))
     records[:] = np.concatenate(pieces)
     index = QueryIndex.of_arrays(
@@ -53,6 +55,17 @@ def test_filling_by_regions_finds_the_same(table, region):
         whole.tables.centres, table.unseen_backoff,
     )  # fmt: skip
     assert_same(index.to_table(), table)
+
+
+@pytest.mark.parametrize("quantise", [False, True])
+def test_a_table_made_on_disk_comes_back(quantise, tmp_path, monkeypatch):
+    monkeypatch.setattr(index_module, "_REGION", 50)
+    table = random_table(np.random.default_rng(5), 3, 60, 3000)
+    whole = QueryIndex.build(table, quantise)
+    with Scratch(tmp_path) as scratch:
+        index = QueryIndex.build(table, quantise, scratch)
+        assert isinstance(index.tables.records.base, np.memmap)
+        assert_same(index.to_table(), whole.to_table())
 
 
 def test_a_hash_that_fails_is_exchanged(monkeypatch):
@@ -73,12 +86,11 @@ def test_regions_say_when_a_table_is_too_full(monkeypatch):
     table = random_table(np.random.default_rng(0), 2, 40, 2000)
     shape = order_shapes(table.ngrams.sizes, False)[0]
     shape = OrderShape(shape.lines, 1, 0, shape.word_bits, shape.key_bits)
-    slots, contexts = np.zeros(table.ngrams.sizes[1], np.uint32), np.arange(40, dtype=np.uint32)
+    rows = OrderRows(table, 2, np.arange(40, dtype=np.uint32))
     with pytest.raises(OverflowError):
-        list(fill_order(lambda: table_rows(table, 2, contexts, slots), shape))
+        list(fill_order(rows.pieces, shape))
     records = tables_module.aligned(shape.length)
-    rows = table_rows(table, 2, contexts, slots)
-    assert not enter_rows(rows, shape, None, (0, shape.lines), records)
+    assert not enter_rows(rows.pieces(), shape, None, (0, shape.lines), records)
 
 
 def test_too_many_words_are_refused():
