@@ -12,6 +12,7 @@ file behind.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import os
 import time
@@ -61,6 +62,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--scratch", metavar="DIR", help="where files go while counting; default: this folder"
     )
     group.add_argument("--threads", type=int, metavar="N", help="default: up to four")
+    group.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of a Dask cluster that counts, such as tcp://10.0.0.1:8786; its machines must share "
+        "the texts and the folder of --scratch",
+    )
 
 
 def _add_estimation(group: argparse._ArgumentGroup) -> None:
@@ -222,12 +229,14 @@ def check_outputs(args: argparse.Namespace, smoothing: Smoothing) -> list[str]:
 
 def estimate(args: argparse.Namespace, smoothing: Smoothing) -> NGramModel:
     """The model that the arguments describe, with progress."""
+    from seqlab.lm.ngram.distributed import connected
     from seqlab.lm.ngram.model import NGramModel
 
     vocabulary = read_vocabulary(args.vocabulary) if args.vocabulary else None
     say_needs(args)
     source: Any = text_source(args.text)
-    with Phases() as progress:
+    cluster = connected(args.scheduler) if args.scheduler else contextlib.nullcontext()
+    with cluster as client, Phases() as progress:
         return NGramModel.estimate(
             source[0] if len(source) == 1 else source,
             order=args.order,
@@ -242,6 +251,7 @@ def estimate(args: argparse.Namespace, smoothing: Smoothing) -> NGramModel:
             scratch_folder=args.scratch,
             threads=args.threads,
             progress=progress,
+            client=client,
         )
 
 

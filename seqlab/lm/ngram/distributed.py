@@ -80,7 +80,7 @@ def estimate_on_cluster(
     It has the same bits as the model of one machine. Arguments and errors are those of
     ``count_on_cluster``.
     """
-    scratch = scratch or Scratch()
+    scratch = scratch or estimation.scratch(source)
     counts = count_on_cluster(source, estimation, client, scratch, partitions, progress)
     return estimation.estimate(counts, scratch)
 
@@ -108,7 +108,7 @@ def count_on_cluster(
             within half of its ``memory``, by default within 512 MB, but rows that share a last
             word are merged at once.
         client: a Dask client.
-        scratch: where large arrays of the result go; memory by default.
+        scratch: where large arrays of the result go; by default what ``estimation`` chooses.
         partitions: to cut the text into, about; by default four for each thread of the workers,
             and at most 64 MB each.
         progress: told ``"words read"``, then ``"words sorted"`` and ``"rows merged"``.
@@ -130,7 +130,7 @@ def count_on_cluster(
     if getattr(client, "asynchronous", False):
         raise SeqlabError("client is asynchronous, must not be; make it without asynchronous=True")
     numbering = estimation.numbering()
-    resources = estimation.resources(scratch or Scratch())
+    resources = estimation.resources(scratch or estimation.scratch(source))
     with _folder(estimation.scratch_folder or Path.cwd()) as folder:
         job = Job(client, folder, estimation, progress or (lambda what, done, total: None))
         cut = job.partitions(source, partitions)

@@ -148,7 +148,7 @@ def number_partition(task: NumberTask) -> int:
                 itertools.chain([first], blocks), Numbering(marks=task.marks), scratch
             )
         except DataError as error:
-            raise DataError(f"{error}, of which this is {_told(task.partition)}") from None
+            raise DataError(f"{error}; that text is {_told(task.partition)}") from None
         with written(_numbers(task.folder, task.name)) as file:
             for place in chunks(len(text.numbers)):
                 file.write(np.ascontiguousarray(text.numbers[place]).data)
