@@ -44,33 +44,28 @@ def measure(
         rounds: how often each is run; IRSTLM once.
         irstlm_s: seconds after which IRSTLM is given up; 0 leaves it out.
     """
-    found: dict[str, Any] = {"lmplz_memory": None, "orders": {}}
+    found: dict[str, Any] = {"lmplz_memory": None, "tlm_smoothing": None, "orders": {}}
     with ExitStack() as stack:
         if peers.lmplz:
             trial = partial(lmplz_memory, peers.lmplz, text.train, min(orders), folder)
             found["lmplz_memory"] = LMPLZ_MEMORY[0] if rounds == 1 else trial()
+        marked = None
         if peers.tlm and irstlm_s:
             marked = stack.enter_context(with_marks(text.train, folder))
             found["tlm_smoothing"] = tlm_smoothing(peers.tlm, marked, folder)
-        else:
-            marked = None
         for order in orders:
             tasks = _ours(text.train, order, folder)
             if peers.lmplz:
-                tasks[PEER] = partial(
-                    lmplz, peers.lmplz, text.train, order, found["lmplz_memory"], folder
-                )
+                memory = found["lmplz_memory"]
+                tasks[PEER] = partial(lmplz, peers.lmplz, text.train, order, memory, folder)
             if peers.tlm and marked:
-                tasks[OTHER] = partial(
-                    tlm, peers.tlm, marked, order, found["tlm_smoothing"], folder, irstlm_s
-                )
+                smoothing = found["tlm_smoothing"]
+                tasks[OTHER] = partial(tlm, peers.tlm, marked, order, smoothing, folder, irstlm_s)
             turns = {name: 1 if name == OTHER else rounds for name in tasks}
             figures = _figures(in_turns(tasks, turns))
-            missing = {PEER: peers.lmplz, OTHER: peers.tlm}
-            for name, program in missing.items():
-                if name not in figures:
-                    reason = "left out" if program else "not found"
-                    figures[name] = {"failure": reason}
+            for name, program in {PEER: peers.lmplz, OTHER: peers.tlm}.items():
+                reason = {"failure": "left out" if program else "not found"}
+                figures.setdefault(name, reason)
             found["orders"][order] = figures
     return found
 
