@@ -31,9 +31,9 @@ class FramedFrontend(SpectralFrontend):
 
     A subclass says how wide a row is, with which weights the spectrum is summed into bands, and
     what becomes of the rows (``finish``); everything else is here. On a CPU a compiled kernel
-    computes the rows in blocks that fit the cache, so that a long recording needs little more
-    memory than its features; elsewhere, and where torch traces the model, torch computes the batch
-    as a whole. The two agree within float32 rounding.
+    computes the rows a few frames at a time and the spectrum in float64, so that a long recording
+    needs little more memory than its features; elsewhere, and where torch traces the model, torch
+    computes the batch as a whole in float32. The two agree within the rounding of float32.
     """
 
     @classmethod
@@ -58,7 +58,7 @@ class FramedFrontend(SpectralFrontend):
 
         Args:
             waveform: samples (B, N) in [-1, 1], floating point of any precision, or int16 of full
-                scale; computed in float32 always.
+                scale; brought to float32 always.
             lengths: samples (B,), int64; what lies beyond them is never read.
 
         Returns:

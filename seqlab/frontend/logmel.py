@@ -68,10 +68,10 @@ class LogMel(FramedFrontend):
 
     - Silence gives the log of ``floor``. Bands below ``floor`` are lost; a larger ``scale`` keeps
       them. With 32768, noise of 1e-6 of full scale is as exact as loud noise.
-    - A constant offset is taken out before anything is squared, even where ``remove_dc`` is off
-      and it is put back. One of 1000 times the signal costs Kaldi's lowest bands 1e-3.
-    - Values within 12 nats (52 dB) of the peak are exact to 1.5e-4, clipped or not. Further down,
-      beside a pure tone, the rounding of float32 shows: up to half a nat.
+    - On a CPU the spectrum is computed in float64, so that bands are exact to 1e-5 nats however far
+      below the loudest they lie: beside a pure tone, clipped, under an offset of 1000 times the
+      signal. Elsewhere it is float32: 1.5e-4 within 12 nats (52 dB) of the peak, up to half a nat
+      further down, and 1e-3 in Kaldi's lowest bands under such an offset.
     - NaN and infinity spoil the frames that read the sample, and those whose deltas read them.
     - Under one frame, "snip" gives no frames; the other edges fill up what is missing.
     - ``extract`` refuses another sample rate, and floating-point samples of int16 size.

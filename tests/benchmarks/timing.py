@@ -16,18 +16,22 @@ from typing import Any
 
 Task = Callable[[], object]
 _MEGABYTE = 1e6
+_PAUSE = 0.005  # seconds
 
 
 def interleave(tasks: Mapping[str, Task], rounds: int) -> dict[str, list[float]]:
     """Seconds of each task, taken in turns so that a noisy moment hits all of them alike.
 
-    Each runs once unmeasured first: compiling and caches are not what is compared.
+    Each runs once unmeasured first: compiling and caches are not what is compared. Before each
+    there is a pause, for OpenMP's threads spin for a while after their work and would take the
+    processor from whoever comes next.
     """
     for task in tasks.values():
         task()
     seconds: dict[str, list[float]] = {name: [] for name in tasks}
     for _ in range(rounds):
         for name, task in tasks.items():
+            time.sleep(_PAUSE)
             begin = time.perf_counter()
             task()
             seconds[name].append(time.perf_counter() - begin)

@@ -46,7 +46,7 @@ def export_onnx(
     Use it where features are computed without torch: in onnxruntime, on phones, in browsers. The
     model maps ``waveform`` (B, N) and ``lengths`` (B,), int64, to ``features`` (B, T, F), float32,
     zero beyond ``feature_lengths`` (B,). B, at least 1, and N are free in every call. Metadata name
-    the front end and its settings. All frames are held in memory, about 10 kB each, so cut
+    the front end and its settings. All frames are held in memory, about 20 kB each, so cut
     recordings of many minutes.
 
     Args:
@@ -58,9 +58,9 @@ def export_onnx(
         waveform_type: what the model takes: torch.float32, float64, float16, bfloat16, or int16 of
             full scale. All are brought to float32.
         lengths: take lengths as an input; False: every waveform counts in full.
-        double: compute the spectrum in float64, as the front end itself does on a CPU, and so
-            within 1e-4 of it. False for runtimes and accelerators that have float32 alone, and for
-            speed: bands 10 nats below the loudest are then exact to 1e-4, silent ones to 2e-3.
+        double: compute the spectrum in float64, as the front end does on a CPU, so that the model
+            gives the same within 1e-4 (log-mel bands: 1e-5). False for runtimes and accelerators
+            that have float32 alone: twice as fast, and off by up to 2e-3 where speech is silent.
 
     Raises:
         MissingDependencyError: onnx or onnxruntime is not installed.
