@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from seqlab.compiled import compiled
-from seqlab.lm.ngram.kernels.index import prefetch
+from seqlab.lm.ngram.kernels.prefetch import prefetch
 
 _AHEAD = 24  # k-grams whose contexts are asked for before they are needed
 

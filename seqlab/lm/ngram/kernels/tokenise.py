@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from seqlab.compiled import compiled
+from seqlab.lm.ngram.kernels.prefetch import prefetch
 
 UNKNOWN, BEGIN, END, GAP = 0, 1, 2, -1  # word numbers; a gap is no word, and n-grams end at it
 
 _OFFSET, _PRIME, _SHIFT = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3), np.uint64(29)
 _ONE = np.uint64(1)
+_BLOCK = 64  # words that are asked for together
+_NEAR = 20_000  # words whose table lies near enough
 _SPACE, _NEWLINE = 32, 10  # space and all control characters part words; a newline ends a line
 
 
@@ -91,6 +94,58 @@ def insert_words(table, hashes, first, last):
 
 
 @compiled
+def _scan(text, i, firsts, lasts, values):
+    """Find the next words, and ends of lines as words without bytes.
+
+    Returns:
+        How many were found, and where to go on.
+    """
+    count, end = 0, len(text)
+    while i < end and count < len(firsts):
+        c = text[i]
+        if c <= _SPACE:
+            if c == _NEWLINE:
+                firsts[count] = i
+                lasts[count] = i
+                count += 1
+            i += 1
+            continue
+        firsts[count] = i
+        value = _OFFSET
+        while text[i] > _SPACE:
+            value = (value ^ np.uint64(text[i])) * _PRIME
+            i += 1
+        lasts[count] = i
+        values[count] = value ^ (value >> _SHIFT)
+        count += 1
+    return count, i
+
+
+@compiled
+def _ask_for(values, count, table, hashes, starts, store):
+    """Ask the memory for what finding these words will read, all words at a time."""
+    mask = np.uint64(len(table) - 1)
+    for j in range(count):
+        prefetch(table, values[j] & mask)
+    for j in range(count):
+        number = np.int64(table[values[j] & mask]) - 1
+        prefetch(hashes, max(number, 0))
+        prefetch(starts, max(number, 0))
+    for j in range(count):
+        number = np.int64(table[values[j] & mask]) - 1
+        prefetch(store, starts[max(number, 0)])
+
+
+@compiled
+def _starts_line(text, i):
+    """Whether nothing but blanks stands between text[i] and the beginning of its line."""
+    i -= 1
+    while i >= 0 and text[i] <= _SPACE and text[i] != _NEWLINE:
+        i -= 1
+    return i < 0 or text[i] == _NEWLINE
+
+
+@compiled
 def tokenise(text, begin, learn, marks, table, hashes, starts, store, known, out):
     """Numbers of the words of text[begin:], line by line.
 
@@ -112,46 +167,42 @@ def tokenise(text, begin, learn, marks, table, hashes, starts, store, known, out
     """
     count, i, end = 0, begin, len(text)
     room = min(len(hashes), len(table) // 2)
-    before = begin - 1
-    while before >= 0 and text[before] <= _SPACE and text[before] != _NEWLINE:
-        before -= 1
-    fresh = before < 0 or text[before] == _NEWLINE  # nothing of this line was written
+    firsts, lasts = np.zeros(_BLOCK, np.int64), np.zeros(_BLOCK, np.int64)
+    values = np.zeros(_BLOCK, np.uint64)
+    fresh = _starts_line(text, begin)  # nothing of this line was written
+    far = known > _NEAR
     while i < end:
-        c = text[i]
-        if c <= _SPACE and c != _NEWLINE:
-            i += 1
-            continue
-        if count + 3 > len(out):
-            break
-        if marks and fresh:
-            out[count] = BEGIN
+        words, i = _scan(text, i, firsts, lasts, values)
+        if far:
+            _ask_for(values, words, table, hashes, starts, store)
+        for j in range(words):
+            first, last = firsts[j], lasts[j]
+            if count + 3 > len(out):
+                return first, count, known
+            begun = count
+            if marks and fresh:
+                out[count] = BEGIN
+                count += 1
+            if first == last:
+                out[count] = END if marks else GAP
+                count += 1
+                fresh = True
+                continue
+            slot, number = find_word(text, first, last, values[j], table, hashes, starts, store)
+            if number == BEGIN or number == END:
+                return -1 - first, count, known
+            if number < 0 and learn:
+                place = starts[known]
+                if known >= room or place + last - first > len(store):
+                    return first, begun, known
+                for at in range(last - first):
+                    store[place + at] = text[first + at]
+                hashes[known] = values[j]
+                starts[known + 1] = place + last - first
+                table[slot] = known + 1
+                number = np.int32(known)
+                known += 1
+            out[count] = max(number, np.int32(UNKNOWN))
             count += 1
-        if c == _NEWLINE:
-            out[count] = END if marks else GAP
-            count += 1
-            i += 1
-            fresh = True
-            continue
-        first, value = i, _OFFSET
-        while text[i] > _SPACE:
-            value = (value ^ np.uint64(text[i])) * _PRIME
-            i += 1
-        value ^= value >> _SHIFT
-        slot, number = find_word(text, first, i, value, table, hashes, starts, store)
-        if number == BEGIN or number == END:
-            return -1 - first, count, known
-        if number < 0 and learn:
-            place = starts[known]
-            if known >= room or place + i - first > len(store):
-                return first, count - (1 if marks and fresh else 0), known
-            for j in range(i - first):
-                store[place + j] = text[first + j]
-            hashes[known] = value
-            starts[known + 1] = place + i - first
-            table[slot] = known + 1
-            number = np.int32(known)
-            known += 1
-        out[count] = max(number, np.int32(UNKNOWN))
-        count += 1
-        fresh = False
+            fresh = False
     return i, count, known
