@@ -23,7 +23,7 @@ from seqlab.lm.ngram.kernels.index import (
 from seqlab.lm.ngram.kernels.lookup import find_slots, read_values
 from seqlab.lm.ngram.ngrams import BackoffTable, Level, NGrams, unigram_level
 from seqlab.lm.ngram.quantise import CODES, Codebook
-from seqlab.lm.ngram.scratch import Scratch, release
+from seqlab.lm.ngram.scratch import Scratch, chunks, release
 from seqlab.lm.ngram.table_rows import OrderRows
 from seqlab.lm.ngram.tables import ATTEMPTS, OrderShape, aligned, enter_rows, fill_order
 from seqlab.lm.ngram.words import Words
@@ -264,9 +264,10 @@ def _fill(
         begin = 0
         try:
             for part in fill_order(rows.pieces, shape, book, region):
-                records[begin : begin + len(part)] = part
-                release(records)
-                begin += len(part)
+                for piece in chunks(len(part)):
+                    records[begin : begin + piece.stop - piece.start] = part[piece]
+                    begin += piece.stop - piece.start
+                    release(records)
         except OverflowError:
             continue
         return shape

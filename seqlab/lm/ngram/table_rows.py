@@ -30,6 +30,7 @@ class OrderRows:
     def __init__(self, table: BackoffTable, k: int, contexts: NDArray[np.uint32]) -> None:
         self._table, self._k, self._contexts = table, k, contexts
         self._last = table.ngrams.last_words(k - 1)
+        release(*(level.suffix for level in table.ngrams.levels))
         size = table.ngrams.sizes[k - 1]
         self.highest = k == table.order
         # Nothing asks for the slots of the highest order.

@@ -169,7 +169,8 @@ def fill_order(
         region: home lines to be held in memory at a time.
 
     Yields:
-        The records from line 0 on, 64-bit numbers: all ``shape.length`` together.
+        The records from line 0 on, 64-bit numbers: all ``shape.length`` together. The memory is
+        used again for the next ones.
 
     Raises:
         OverflowError: too many k-grams met in one place; take ``shape.again(...)``.
@@ -182,10 +183,9 @@ def fill_order(
             raise OverflowError(f"more than {shape.tail} lines met in one place")
         done = (high - low + (shape.tail if high == shape.lines else 0)) * LINE
         yield records[:done]
-        if high < shape.lines:
-            carried = records[done : done + shape.tail * LINE]
-            records = aligned(size + shape.tail)
-            records[: len(carried)] = carried
+        carried = records[done : done + shape.tail * LINE].copy()
+        records[:] = 0
+        records[: len(carried)] = carried
 
 
 def aligned(lines: int) -> NDArray[np.uint64]:
