@@ -60,7 +60,7 @@ def pictures(notebook: Any) -> list[bytes]:
 
 
 def test_the_notebooks_are_found() -> None:
-    assert NAMES == ["features.ipynb", "train_and_use.ipynb"]
+    assert NAMES == ["features.ipynb", "ngram_models.ipynb", "train_and_use.ipynb"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -93,6 +93,16 @@ def test_features_run_without_synthetic_speech(
     notebook = execute("features.ipynb", tmp_path)
     assert "25600 samples" in notebook.cells[4].outputs[0].data["text/plain"]
     assert len(pictures(notebook)) == 13
+
+
+def test_ngram_models_run(home: Path, tmp_path: Path) -> None:
+    notebook = execute("ngram_models.ipynb", tmp_path)
+    text = printed(notebook)
+    assert "perplexity inf" in text
+    assert "at most 0e+00" in text  # ARPA keeps single precision
+    assert len(pictures(notebook)) == 6
+    assert "stderr" not in {output.get("name") for output in outputs(notebook)}
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_training_and_use_run(home: Path, tmp_path: Path) -> None:
