@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 from pathlib import Path
 
@@ -18,7 +19,29 @@ from seqlab.lm.ngram.words import BEGIN
 FOLDER = Path(os.environ.get("SEQLAB_DATA", "none")) / ".." / "reference" / "ngram"
 MODELS = ["kn2", "kn3", "kn3_no_unigram_interpolation", "kn3_prune001", "kn3_prune011", "kn5",
           "chars4"]  # fmt: skip
+RECORDED = Path(__file__).with_name("kenlm_scores.json")
 pytestmark = pytest.mark.data
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_word_scores_as_kenlm_said(name):
+    """Against scores that the kenlm wheel gave, so that no compiler is needed to install it."""
+    if not (FOLDER / f"{name}.arpa.gz").exists():
+        pytest.skip(f"{FOLDER} has no {name}.arpa.gz; set SEQLAB_DATA beside it")
+    said = json.loads(RECORDED.read_text(encoding="utf-8"))[name]
+    text = (FOLDER / ("test.chars.txt" if name == "chars4" else "test.txt")).read_bytes()
+    text = b"\n".join(text.split(b"\n")[: said["sentences"]])
+    index = QueryIndex.build(read_arpa(FOLDER / f"{name}.arpa.gz"))
+    numbers = index.words.numbers(text, marks=True)
+    log_prob, matched = Scorer(index).numbers(numbers)
+    mine = numbers != BEGIN
+    expected = np.array(said["log10"]) * np.log(10)
+    np.testing.assert_allclose(log_prob[mine], expected, rtol=1e-5, atol=2e-5)
+    unknown = [flag == "1" for flag in said["unknown"]]
+    assert (numbers[mine] == 0).tolist() == unknown
+    lengths = np.array([int(length) for length in said["matched"]])
+    known = ~np.array(unknown)
+    assert matched[mine][known].tolist() == lengths[known].tolist()
 
 
 @pytest.mark.parametrize("name", MODELS)
