@@ -9,7 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from seqlab.compiled import compiled
+from seqlab.lm.ngram.kernels.prefetch import prefetch
 
+_BLOCK = 64  # k-grams whose contexts are sought together
 _DIGIT = 11  # bits a pass of the radix sort looks at: its counters fit the fastest cache
 
 
@@ -110,32 +112,73 @@ def child_starts(suffix, size):
 
 
 @compiled
-def find_contexts(first, suffix, shorter_first, shorter_context, shorter_starts, context):
-    """Row, one order lower, of each k-gram without its last word; False where one is missing.
-
-    The context of v s is v c, with c the context of s. The children of c, one order lower, are
-    sorted by their first words, and so are the k-grams v s of one s: both are walked together.
-    """
-    last, low, high = np.int32(-1), 0, 0
-    for i in range(len(first)):
-        if suffix[i] != last:
-            last = suffix[i]
-            low = shorter_starts[shorter_context[last]]
-            high = shorter_starts[shorter_context[last] + 1]
+def _merge_contexts(first, begin, end, shorter_first, low, high, context):
+    """``find_contexts`` of the k-grams begin to end - 1 of one suffix, walking both lists."""
+    for i in range(begin, end):
         step = 1  # first word sought within [low, high): steps that double, then halves
         while low + step < high and shorter_first[low + step] <= first[i]:
             low += step
             step *= 2
-        end = min(low + step, high)
-        while end - low > 1:
-            middle = (low + end) // 2
+        last = min(low + step, high)
+        while last - low > 1:
+            middle = (low + last) // 2
             if shorter_first[middle] <= first[i]:
                 low = middle
             else:
-                end = middle
+                last = middle
         if low >= high or shorter_first[low] != first[i]:
             return False
         context[i] = low
+    return True
+
+
+@compiled
+def _search_contexts(first, begin, count, shorter_first, lows, highs, context):
+    """``find_contexts`` of a few k-grams, halving all ranges in turns to wait for memory once."""
+    active = True
+    while active:
+        active = False
+        for j in range(count):
+            low, high = lows[j], highs[j]
+            if high - low > 1:
+                middle = (low + high) >> 1
+                below = shorter_first[middle] <= first[begin + j]
+                lows[j] = middle if below else low
+                highs[j] = high if below else middle
+                active = True
+    for j in range(count):
+        if lows[j] >= highs[j] or shorter_first[lows[j]] != first[begin + j]:
+            return False
+        context[begin + j] = lows[j]
+    return True
+
+
+@compiled
+def find_contexts(first, suffix, shorter_first, shorter_context, shorter_starts, context):
+    """Row, one order lower, of each k-gram without its last word; False where one is missing.
+
+    The context of v s is v c, with c the context of s. The children of c, one order lower, are
+    sorted by their first words, and so are the k-grams v s of one s: where many of these stand
+    together both lists are walked together, and elsewhere each is searched.
+    """
+    lows, highs = np.empty(_BLOCK, np.int64), np.empty(_BLOCK, np.int64)
+    for begin in range(0, len(first), _BLOCK):
+        count = min(_BLOCK, len(first) - begin)
+        if suffix[begin] == suffix[begin + count - 1]:
+            c = shorter_context[suffix[begin]]
+            low, high = shorter_starts[c], shorter_starts[c + 1]
+            if not _merge_contexts(first, begin, begin + count, shorter_first, low, high, context):
+                return False
+            continue
+        for j in range(count):
+            lows[j] = shorter_context[suffix[begin + j]]
+            prefetch(shorter_starts, lows[j])
+        for j in range(count):
+            c = lows[j]
+            lows[j], highs[j] = shorter_starts[c], shorter_starts[c + 1]
+            prefetch(shorter_first, (lows[j] + highs[j]) >> 1)
+        if not _search_contexts(first, begin, count, shorter_first, lows, highs, context):
+            return False
     return True
 
 

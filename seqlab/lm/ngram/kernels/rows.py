@@ -13,10 +13,12 @@ from __future__ import annotations
 import numpy as np
 
 from seqlab.compiled import compiled
+from seqlab.lm.ngram.kernels.prefetch import prefetch
 from seqlab.lm.ngram.kernels.tokenise import BEGIN
 
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
 _DIGIT = 12  # bits sorted by in one pass, at most
+_AHEAD = 32  # rows whose words are asked for before they are needed
 _SHORT = 16  # rows that insertion sorts
 
 
@@ -98,6 +100,8 @@ def next_keys(numbers, places, keys, part, order, bits, width):
     before, here = keys[part - 1], keys[part]
     most = min(width, order - part * width)
     for r in range(len(places)):
+        if r + _AHEAD < len(places):
+            prefetch(numbers, max(places[r + _AHEAD] - part * width, 0))
         here[r] = _ZERO
         oldest = before[r] & mask
         if oldest == _ZERO or oldest == begin_code:
