@@ -41,7 +41,7 @@ __all__ = ["Job", "dask_distributed"]
 PARTITION_BYTES = 2**26  # of text, at most, unless a number of partitions is asked for
 TASK_MEMORY = 2**29  # bytes that sorting takes on a worker, unless the estimation has a limit
 PER_THREAD = 4  # tasks of a step for each thread, so that none waits long for the last one
-PATIENCE_S = 60.0  # for the first worker
+PATIENCE_S = 30.0  # for a task, before it is asked whether there is any worker, and for that
 
 Result = TypeVar("Result")
 
@@ -214,9 +214,9 @@ class Job:
         """Have all tasks done; ``add`` is given the results in order."""
         futures = self.client.map(work, tasks, pure=False)
         try:
-            if futures:
-                self._wait_for_worker()
             for future in futures:
+                while not _finished(future):
+                    self._wait_for_worker()
                 add(_result(future, what))
         except BaseException:
             with contextlib.suppress(Exception):  # what went wrong before matters
@@ -231,6 +231,17 @@ class Job:
                 f"the Dask scheduler has had no worker for {PATIENCE_S:.0f} s; start some with "
                 "dask worker ADDRESS"
             ) from None
+
+
+def _finished(future: Any) -> bool:
+    """Whether a task is done or has failed; waits for that, but not for long."""
+    try:
+        future.exception(timeout=PATIENCE_S)
+    except TimeoutError:
+        return bool(future.done())
+    except Exception:  # it was cancelled, as ``_result`` will tell
+        return True
+    return True
 
 
 def _result(future: Any, what: str) -> Any:
