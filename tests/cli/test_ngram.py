@@ -141,6 +141,16 @@ def test_perplexity(call: Call, model: Path, folder: Path) -> None:
     assert f"{facts['perplexity_excluding_unknown']:.4f}" in outcome.out
 
 
+def test_scores_that_are_no_probabilities_are_named(
+    call: Call, folder: Path, model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "scores.ngram"
+    text = str(folder / "train.txt")
+    ok(call("ngram", "train", text, "-o", str(path), "--smoothing", "stupid_backoff"))
+    assert "do not sum to one" in ok(call("ngram", "perplexity", str(path), text)).err
+    assert "sum to one" not in ok(call("ngram", "perplexity", str(model), text)).err
+
+
 def test_rows_add_up(call: Call, model: Path, folder: Path) -> None:
     text = folder / "test.txt"
     facts = perplexity(call, model, text)

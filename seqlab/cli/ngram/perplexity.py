@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqlab.cli.ngram.shared import MODEL_HELP, load_model, print_rows
 from seqlab.cli.ngram.texts import TEXT_HELP, add_text_options, scored_blocks, text_source
-from seqlab.cli.terminal import print_json, print_table
+from seqlab.cli.terminal import print_json, print_table, say
 
 if TYPE_CHECKING:
     from seqlab.lm.ngram.perplexity import Perplexity, TokenScores
@@ -43,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
     """Print the perplexity, or a row for each sentence or word."""
     text_source(args.text)
     model = load_model(args.model)
+    if model.facts.smoothing == "stupid_backoff":
+        say("note: stupid_backoff has scores that do not sum to one; compare no perplexity of them")
     blocks = scored_blocks(model, args)
     if args.per_sentence or args.per_word:
         columns = WORD if args.per_word else SENTENCE
