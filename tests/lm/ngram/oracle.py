@@ -39,7 +39,11 @@ def kneser_ney(
 ) -> dict[tuple, float]:
     """p(w | h) of every n-gram h w, interpolated, the same discounts at each order."""
     adjusted = {
-        gram: 0 if gram == ("<s>",) else n if len(gram) == order or gram[0] == "<s>" else types[gram]
+        gram: 0
+        if gram == ("<s>",)
+        else n
+        if len(gram) == order or gram[0] == "<s>"
+        else types[gram]
         for gram, n in counts.items()
     }
     vocabulary = {"<unk>", "</s>"} | {gram[0] for gram in counts if len(gram) == 1} - {"<s>"}

@@ -67,9 +67,7 @@ def check_counts(
 
 @settings(deadline=None)
 @given(SENTENCES, st.integers(1, 9), st.booleans())
-def test_counts_equal_their_definition(
-    sentences: list[list[str]], order: int, marks: bool
-) -> None:
+def test_counts_equal_their_definition(sentences: list[list[str]], order: int, marks: bool) -> None:
     counts = counted(sentences, order, Resources(Scratch()), Numbering(marks=marks))
     check_counts(counts, sentences, order, marks)
 
@@ -121,9 +119,7 @@ def test_counting_by_way_of_the_disk(order: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("fixed", [False, True])
 @settings(deadline=None)
 @given(sentences=SENTENCES, order=st.integers(1, 4))
-def test_words_left_out(
-    unknown: str, fixed: bool, sentences: list[list[str]], order: int
-) -> None:
+def test_words_left_out(unknown: str, fixed: bool, sentences: list[list[str]], order: int) -> None:
     """What is left out, and <unk> in the text, becomes a word or a gap as documented."""
     text = [[{"c": "<unk>"}.get(word, word) for word in sentence] for sentence in sentences]
     occurrences = oracle.count(text, 1)

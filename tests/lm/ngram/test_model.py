@@ -262,3 +262,30 @@ def test_wikitext_equals_other_additive_models(expected: float, order: int, k: f
     assert result.perplexity == pytest.approx(expected, rel=1e-4)
     assert math.isfinite(result.perplexity_excluding_unknown)
     assert np.isclose(sum(result.hit_rates), 1)
+
+
+def test_a_text_that_outgrows_memory_gives_the_same_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By way of the disk: the same n-grams and values, bit for bit, and nothing left behind."""
+    random = np.random.default_rng(0)
+    text = tmp_path / "text.txt"
+    lines = (" ".join(f"w{n}" for n in random.zipf(1.3, 12) % 900) for _ in range(4000))
+    text.write_text("\n".join(lines) + "\n", encoding="ascii")
+    whole = NGramModel.estimate(text, 3)
+    monkeypatch.setattr("seqlab.lm.ngram.estimation.fits", lambda *_: False)
+    monkeypatch.setattr("seqlab.lm.ngram.counting.Resources.rows", lambda self, shape: 5000)
+    monkeypatch.setattr("seqlab.lm.ngram.index._REGION", 1000)
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    model = NGramModel.estimate(text, 3, memory="64M", scratch_folder=folder)
+    assert isinstance(model.table.log_prob[2], np.memmap)
+    model.save(tmp_path / "disk.ngram")
+    stored = NGramModel.load(tmp_path / "disk.ngram").table
+    for mine, other in zip(stored.log_prob, whole.table.log_prob, strict=True):
+        assert np.array_equal(mine, other)
+    for mine, other in zip(stored.log_backoff, whole.table.log_backoff, strict=True):
+        assert np.array_equal(mine, other)
+    assert model.perplexity(text) == whole.perplexity(text)
+    del model
+    assert list(folder.iterdir()) == []
