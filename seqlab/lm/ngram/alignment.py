@@ -90,18 +90,18 @@ class Aligned:
     share: NDArray[np.float32]
 
 
-def align(ngrams: NGrams, model: BackoffTable) -> Aligned:
+def align(ngrams: NGrams, model: BackoffTable, divide: bool = True) -> Aligned:
     """Probabilities that ``model`` gives to n-grams of any vocabulary.
 
-    The unknown word of a model stands for all words that it does not know: ``<unk>`` and those
-    of ``ngrams`` that it lacks share its probability equally, so that the probabilities over the
-    larger vocabulary still sum to one. In contexts such a word counts as ``<unk>``.
+    They sum to one over the larger vocabulary, too. In contexts a word that the model lacks
+    counts as ``<unk>``.
 
     Args:
         ngrams: what is asked for.
         model: what answers; ``unseen_backoff`` is left out.
+        divide: what becomes of the words that the model lacks; see ``shared_unknown``.
     """
-    word_of, share = shared_unknown(ngrams.words, model.ngrams.words)
+    word_of, share = shared_unknown(ngrams.words, model.ngrams.words, divide)
     rows: NDArray[np.int32] = word_of
     log_prob = [model.log_prob[0][word_of] + share]
     log_prob[0][BEGIN] = -np.inf
@@ -123,15 +123,27 @@ def align(ngrams: NGrams, model: BackoffTable) -> Aligned:
     return Aligned(tuple(log_prob), tuple(log_backoff), word_of, share)
 
 
-def shared_unknown(words: Words, known: Words) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    """Number in ``known`` of each of ``words``, and the log share of ``<unk>`` that it gets."""
+def shared_unknown(
+    words: Words, known: Words, divide: bool = True
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Number in ``known`` of each of ``words``, and the log share of ``<unk>`` that it gets.
+
+    Args:
+        words: all words.
+        known: those of one model.
+        divide: True divides the probability of the model's ``<unk>`` equally among ``<unk>`` and
+            the words it lacks. False leaves it whole to ``<unk>``, and these words get none.
+    """
     if words == known:
         return np.arange(len(words), dtype=np.int32), np.zeros(len(words), np.float32)
     text = " ".join(list(words)[len(SPECIAL) :])
     special = np.arange(len(SPECIAL), dtype=np.int32)
     word_of = np.concatenate([special, known.numbers(text)])
     lacking = word_of == UNKNOWN
-    share = np.where(lacking, -np.log(np.count_nonzero(lacking)), 0.0).astype(np.float32)
+    part = -np.log(np.count_nonzero(lacking)) if divide else -np.inf
+    share = np.where(lacking, part, 0.0).astype(np.float32)
+    if not divide:
+        share[UNKNOWN] = 0.0
     return word_of, share
 
 

@@ -89,8 +89,8 @@ def interpolate(tables: Sequence[BackoffTable], weights: Sequence[float]) -> Bac
     back-off weights make every context sum to one. The words that no model lists after a context
     are the approximation: they share what is left as they would after the shorter context, where
     the exact mixture, ``LinearInterpolation``, weighs each model's back-off by itself. SRILM's
-    ``ngram -mix-lm`` does the same. Over several vocabularies a model's ``<unk>`` stands for
-    the words that it lacks (``seqlab.lm.ngram.alignment.align``).
+    ``ngram -mix-lm`` does the same. A model gives words that it lacks no probability: they have
+    what the models that know them say, and ``<unk>`` is what none knows.
 
     Args:
         tables: two models or more, of any orders and vocabularies.
@@ -110,7 +110,7 @@ def interpolate(tables: Sequence[BackoffTable], weights: Sequence[float]) -> Bac
     check_models(tables, "linear interpolation")
     shares = _check_weights(weights, len(tables))
     ngrams = join_ngrams([table.ngrams for table in tables])
-    aligned = [align(ngrams, table) for table in tables]
+    aligned = [align(ngrams, table, divide=False) for table in tables]
     log_prob = [_mixed(shares, [part.log_prob[k] for part in aligned]) for k in range(ngrams.order)]
     log_backoff = []
     for k in range(1, ngrams.order):
@@ -160,9 +160,11 @@ def held_out_stream(words: Words, text: str | bytes) -> NDArray[np.int32]:
     return stream
 
 
-def column_of(model: Successors, words: Words, stream: NDArray[np.int32]) -> NDArray[np.float64]:
-    """What a model gives each number of a stream of other words (T,)."""
-    word_of, share = shared_unknown(words, model.words)
+def column_of(
+    model: Successors, words: Words, stream: NDArray[np.int32], divide: bool = False
+) -> NDArray[np.float64]:
+    """What a model gives each number of a stream of other words (T,); see ``shared_unknown``."""
+    word_of, share = shared_unknown(words, model.words, divide)
     return model.score(word_of[stream])[0] + share[stream]
 
 

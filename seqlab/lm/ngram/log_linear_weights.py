@@ -98,7 +98,10 @@ class _HeldOut:
         stream = held_out_stream(ngrams.words, text)
         predicted = stream != BEGIN
         tokens = int(np.count_nonzero(predicted))
-        columns = [column_of(Successors.of(t), ngrams.words, stream)[predicted] for t in tables]
+        columns = [
+            column_of(Successors.of(t), ngrams.words, stream, divide=True)[predicted]
+            for t in tables
+        ]
         walk = Successors.of(BackoffTable(ngrams, aligned[0].log_prob, aligned[0].log_backoff))
         nodes, counts = np.unique(walk.contexts(stream)[predicted], return_counts=True)
         parts, shares = _needed(ngrams, aligned, walk.first_nodes, nodes, counts / tokens)

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqlab.errors import ModelError
-from seqlab.lm.ngram import tables as tables_module
 from seqlab.lm.ngram import index as index_module
+from seqlab.lm.ngram import tables as tables_module
 from seqlab.lm.ngram.index import QueryIndex, order_shapes
+from seqlab.lm.ngram.query import Scorer
 from seqlab.lm.ngram.scratch import Scratch
 from seqlab.lm.ngram.table_rows import OrderRows
-from seqlab.lm.ngram.query import Scorer
 from seqlab.lm.ngram.tables import OrderShape, enter_rows, fill_order
 from tests.lm.ngram.models import random_table, tables
 

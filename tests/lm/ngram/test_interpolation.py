@@ -24,16 +24,18 @@ from tests.lm.ngram.backoff_oracle import SMOOTHINGS, BackoffOracle, estimated, 
 
 
 class SharedOracle(BackoffOracle):
-    """A model over more words: those it lacks share the probability of ``<unk>`` with it."""
+    """A model over more words: those it lacks have none, or divide ``<unk>`` with it."""
 
-    def __init__(self, table: BackoffTable, words: Words) -> None:
+    def __init__(self, table: BackoffTable, words: Words, divide: bool = False) -> None:
         super().__init__(table)
-        self.known = set(self.words)
+        self.known, self.divide = set(self.words), divide
         self.words = list(words)
         self.sharing = 1 + len([word for word in words if word not in self.known])
 
     def ln(self, history, word) -> float:
         history = [w if w in self.known else "<unk>" for w in history]
+        if not self.divide:
+            return super().ln(history, word) if word in self.known else -math.inf
         if word in self.known - {"<unk>"}:
             return super().ln(history, word)
         return super().ln(history, "<unk>") - math.log(self.sharing)
@@ -100,14 +102,14 @@ def test_three_models_and_a_weight_of_one() -> None:
 
 
 def test_a_case_by_hand() -> None:
-    # Laplace unigrams of "a" and of "b b": 5 events with b and </s>; over {<unk>, </s>, a, b} the
-    # first gives a 2/5, </s> 2/5, <unk> 1/5, of which b gets half; the second b 3/6, </s> 2/6.
+    # Laplace unigrams of "a" and of "b b": over {<unk>, </s>, a, b} the first gives a 2/5,
+    # </s> 2/5, <unk> 1/5, and nothing to b; the second b 3/6, </s> 2/6, <unk> 1/6.
     one, two = estimated(["a"], 1, "laplace"), estimated(["b b"], 1, "laplace")
     mixed = BackoffOracle(interpolate([one, two], [0.5, 0.5]))
-    assert mixed.p((), "a") == pytest.approx((2 / 5 + 1 / 12) / 2)
-    assert mixed.p((), "b") == pytest.approx((1 / 10 + 3 / 6) / 2)
+    assert mixed.p((), "a") == pytest.approx(2 / 5 / 2)
+    assert mixed.p((), "b") == pytest.approx(3 / 6 / 2)
     assert mixed.p((), "</s>") == pytest.approx((2 / 5 + 2 / 6) / 2)
-    assert mixed.p((), "<unk>") == pytest.approx((1 / 10 + 1 / 12) / 2)
+    assert mixed.p((), "<unk>") == pytest.approx((1 / 5 + 1 / 6) / 2)
 
 
 def test_words_are_joined_and_shared() -> None:
@@ -117,6 +119,8 @@ def test_words_are_joined_and_shared() -> None:
     word_of, share = shared_unknown(words, Words(["z"]))
     assert word_of.tolist() == [0, 1, 2, 0, 0, 3]
     assert np.exp(share) == pytest.approx([1 / 3, 1, 1, 1 / 3, 1 / 3, 1])
+    _, whole = shared_unknown(words, Words(["z"]), divide=False)
+    assert np.exp(whole).tolist() == [1, 1, 1, 0, 0, 1]
     same, none = shared_unknown(words, words)
     assert same.tolist() == list(range(6)) and not none.any()
 

@@ -43,7 +43,10 @@ def test_one_model_holds_the_combination_exactly(seed, smoothing, orders, weight
         for i in range(2)
     ]
     merged = interpolate_log_linear(tables, weights)
-    oracle, parts = BackoffOracle(merged), [SharedOracle(t, merged.ngrams.words) for t in tables]
+    oracle, parts = (
+        BackoffOracle(merged),
+        [SharedOracle(t, merged.ngrams.words, divide=True) for t in tables],
+    )
     for history in [*oracle.contexts(), ("d", "d", "d"), ("<unk>", "b", "a")]:
         assert oracle.total(history) == pytest.approx(1, abs=3e-6)
         for word in oracle.events:
@@ -71,7 +74,7 @@ def test_a_case_by_hand() -> None:
 def test_query_time_sums_over_the_vocabulary() -> None:
     tables, weights = two_models(6, (3, 3)), (0.8, 0.4)
     lazy = LogLinearInterpolation(tables, weights, cache_size=3)
-    parts = [SharedOracle(table, lazy.words) for table in tables]
+    parts = [SharedOracle(table, lazy.words, divide=True) for table in tables]
     for sentence in [*random_sentences(3, 6, 6), "zz a zz"]:
         history, expected = ["<s>"], 0.0
         for word in [*sentence.split(), "</s>"]:

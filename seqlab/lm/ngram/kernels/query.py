@@ -21,8 +21,8 @@ from seqlab.lm.ngram.kernels.index import (
     MULTIPLIER,
     TAIL,
     home,
-    prefetch,
 )
+from seqlab.lm.ngram.kernels.prefetch import prefetch
 from seqlab.lm.ngram.kernels.tokenise import BEGIN, UNKNOWN
 
 UNSEEN, NOTHING = -4, -8  # without the bits of the flags

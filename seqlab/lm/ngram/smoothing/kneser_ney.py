@@ -163,9 +163,7 @@ class ModifiedKneserNey(Smoothing):
             values = [c - (c + 1) * y * n[c + 1] / n[c] for c in (1, 2, 3)]
         return tuple(map(float, values))
 
-    def _unigrams(
-        self, adjusted: Counts, discounts: NDArray[np.float64]
-    ) -> NDArray[np.float32]:
+    def _unigrams(self, adjusted: Counts, discounts: NDArray[np.float64]) -> NDArray[np.float32]:
         total = float(adjusted.sum())
         if total == 0:
             raise DataError("the text holds no words to count; give at least one sentence")
