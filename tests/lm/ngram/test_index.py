@@ -123,10 +123,9 @@ def test_quantised_keeps_few_values_exactly(table):
     """Up to 256 different values of a kind are kept as they are."""
     index = QueryIndex.build(table, quantise=True)
     assert index.quantised or table.order == 1
-    if index.counts[-1] < 250:
-        assert_same(index.to_table(), table)
     numbers = np.random.default_rng(0).integers(-1, len(table.ngrams.words), 200)
     if max(index.counts) < 250:
+        assert_same(index.to_table(), table)
         plain = Scorer(QueryIndex.build(table)).numbers(numbers)
         quantised = Scorer(index).numbers(numbers)
         assert plain[0].tolist() == quantised[0].tolist()
