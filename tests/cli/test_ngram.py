@@ -304,7 +304,7 @@ def test_more_options_of_training(call: Call, folder: Path, tmp_path: Path) -> N
     whole = sizes()
     assert sizes("--cutoffs", "0", "0", "3")[2] < whole[2]
     assert sum(sizes("--prune-entropy", "1e-2")) < sum(whole)
-    assert sizes("--memory", "64M", "--threads", "1", "--scratch", tmp_path) == whole
+    assert sizes("--memory", "512M", "--threads", "1", "--scratch", tmp_path) == whole
     assert sizes("--discount-fallback", "0.4", "0.9", "1.2") == whole
     assert sizes("--set", "discounts=0.5,1,1.5", "--quantise") == whole
     held_out = folder / "test.txt"
@@ -335,7 +335,7 @@ def test_more_options_of_training(call: Call, folder: Path, tmp_path: Path) -> N
         (["train", "{text}", "-o", "m", "--arpa", "m"], "both name m; leave --arpa out"),
         (["train", "{text}", "-o", "m.arpa", "--smoothing", "stupid_backoff"], "cannot hold"),
         (
-            ["train", "{text}", "-o", "m", "--scratch", "no", "--memory", "64M"],
+            ["train", "{text}", "-o", "m", "--scratch", "no", "--memory", "512M"],
             "no is not a folder",
         ),
         (["train", "{text}", "-o", "m", "--threads", "0"], "threads=0 must be"),
@@ -446,7 +446,7 @@ def test_help_imports_little() -> None:
 @pytest.mark.parametrize("wait_s", [0.0, 0.5, 1.5])
 def test_ctrl_c_leaves_nothing(tmp_path: Path, wait_s: float) -> None:
     """Standard input stays open, so training is surely not done; it counts by way of the disk."""
-    command = [*SEQLAB, "train", "-", "-o", "m.ngram", "--arpa", "m.arpa", "--memory", "64M"]
+    command = [*SEQLAB, "train", "-", "-o", "m.ngram", "--arpa", "m.arpa", "--memory", "512M"]
     process = subprocess.Popen(
         command, cwd=tmp_path, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

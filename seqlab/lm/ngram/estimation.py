@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from seqlab.checks import check_at_least
-from seqlab.errors import SeqlabError
+from seqlab.errors import DataError, SeqlabError
 from seqlab.lm.ngram.counting import Resources, count_numbers, default_threads
 from seqlab.lm.ngram.counts import NGramCounts
 from seqlab.lm.ngram.cutoffs import check_cutoffs, kept_rows, select_rows
-from seqlab.lm.ngram.needs import fits, parse_size
+from seqlab.lm.ngram.needs import PROGRAM_BYTES, fits, parse_size
 from seqlab.lm.ngram.ngrams import MAX_ORDER, BackoffTable
 from seqlab.lm.ngram.numbering import Numbering, Progress, Unknown, number_text
 from seqlab.lm.ngram.pruning import keep
@@ -49,6 +49,8 @@ class Estimation:
             check_at_least("threads", self.threads, 1)
         if self.memory is not None:
             parse_size(self.memory)
+        if self.scratch_folder is not None and not Path(self.scratch_folder).is_dir():
+            raise DataError(f"scratch folder {self.scratch_folder} is not a folder; create it")
 
     def scratch(self, source: TextSource) -> Scratch:
         """Where large arrays go: on disk if the text outgrows the memory allowed."""
@@ -56,7 +58,7 @@ class Estimation:
             unpacked_size(source), self.order, parse_size(self.memory), self.unit
         ):
             return Scratch()
-        return Scratch(self.scratch_folder or Path.cwd())
+        return Scratch(self.scratch_folder or Path.cwd(), parse_size(self.memory))
 
     def numbering(self) -> Numbering:
         """Which words the model knows."""
@@ -87,7 +89,7 @@ class Estimation:
 
     def resources(self, scratch: Scratch) -> Resources:
         """What counting may use: a third of the memory allowed goes to sorting."""
-        memory = parse_size(self.memory) // 3 if self.memory and scratch.on_disk else None
+        memory = (scratch.memory - PROGRAM_BYTES) // 3 if scratch.on_disk else None
         return Resources(scratch, memory, self.threads or default_threads())
 
     def estimate(self, counts: NGramCounts, scratch: Scratch) -> BackoffTable:

@@ -30,7 +30,7 @@ from seqlab.lm.ngram.words import Words
 
 __all__ = ["QueryIndex", "order_shapes", "unigram_values"]
 
-_REGION = 1 << 22  # lines of a table, 64 bytes each, that are filled at a time beside the disk
+_REGION_SHARE = 6  # the part of the memory that the region of a table may take which is filled
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,8 @@ class QueryIndex:
                 centres[k] = book.padded()
             rows = OrderRows(table, k, contexts)
             place = records[base * LINE : (base + shape.length) * LINE]
-            shapes[k - 2] = _fill(rows, shape, book, place, _REGION if on_disk else shape.lines)
+            region = scratch.memory // _REGION_SHARE // 64 if scratch and on_disk else shape.lines
+            shapes[k - 2] = _fill(rows, shape, book, place, region)
             contexts, base = rows.slots, base + shape.length
         return cls.of_arrays(
             table.ngrams.words, table.ngrams.sizes, shapes, records, unigram_values(table),

@@ -15,6 +15,7 @@ _PIECE_BYTES = 2.5
 _NUMBER_BYTES = 4
 _ROW_BYTES = 44  # for each word while rows are sorted
 _NGRAM_BYTES = 60  # for each n-gram: counts and probabilities, and the file's tables when saved
+PROGRAM_BYTES = 2**27 + 2**26  # of the program itself and its compiled code
 _NEW = (0.02, 0.25, 0.6, 0.8, 0.9, 0.95)  # different k-grams for each word of text, at most
 _UNITS = {"": 1, "B": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
@@ -52,7 +53,7 @@ def expected_needs(
     words = text_bytes / known.get(str(unit), _PIECE_BYTES)
     ngrams = words * sum(_NEW[min(k, len(_NEW) - 1)] for k in range(order))
     numbers, rows = words * _NUMBER_BYTES, words * (_ROW_BYTES + 8 * ((order - 1) // 3))
-    all_at_once = int(numbers + max(rows, ngrams * _NGRAM_BYTES)) + 2**27
+    all_at_once = int(numbers + max(rows, ngrams * _NGRAM_BYTES)) + PROGRAM_BYTES
     if memory is None or all_at_once <= memory:
         return Needs(all_at_once, 0)
     return Needs(memory, int(numbers + rows + ngrams * _NGRAM_BYTES))
@@ -71,7 +72,7 @@ def parse_size(text: str | int) -> int:
     """Bytes of a size such as ``"2G"``, ``"500M"``, or a plain number.
 
     Raises:
-        SeqlabError: it is not a size, or below 64 MB, with which nothing can be done.
+        SeqlabError: it is not a size, or below 512 MB, about what the program itself and small texts take.
 
     Example:
         >>> parse_size("1.5G")
@@ -79,7 +80,7 @@ def parse_size(text: str | int) -> int:
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?\s*", str(text), re.IGNORECASE)
     if match is None:
-        raise SeqlabError(f"memory={text!r} must be a size such as 500M or 2G")
+        raise SeqlabError(f"memory={text!r} must be a size such as 1.5G or 800M")
     size = int(float(match[1]) * _UNITS[match[2].upper()])
-    check_at_least("memory", size, 2**26, "it is in bytes; give 64M or more")
+    check_at_least("memory", size, 2**29, "it is in bytes, the program's own included; give 512M")
     return size

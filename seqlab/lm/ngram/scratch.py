@@ -27,9 +27,11 @@ class Scratch:
 
     Args:
         folder: where the files go; None keeps arrays in memory.
+        memory: bytes that a process with arrays on disk may have resident in all.
     """
 
-    def __init__(self, folder: str | Path | None = None) -> None:
+    def __init__(self, folder: str | Path | None = None, memory: int = 2**30) -> None:
+        self.memory = memory
         self._folder: str | None = None
         self._remove: Callable[[], object] = lambda: None
         if folder is not None:

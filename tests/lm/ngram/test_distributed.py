@@ -77,7 +77,7 @@ def assert_same(one: NGramCounts, other: NGramCounts) -> None:
         (3, None, {"min_count": 2, "unknown": "gap"}),
         (4, 5, {"vocabulary": ("wört3", "nowhere", "wört1"), "unknown": "word"}),
         (5, 16, {"vocabulary": ("wört900", "wört2"), "min_count": 2}),
-        (9, 2, {"unknown": "word", "memory": "64M"}),
+        (9, 2, {"unknown": "word", "memory": "512M"}),
         (6, 4, {"unit": "character", "space": "_"}),
     ],
 )
@@ -164,7 +164,7 @@ def test_sentences(kind: Callable[[Any], Any], tmp_path: Path, client: Any) -> N
 
 
 def test_large_arrays_may_lie_on_disk(text: Path, tmp_path: Path, client: Any) -> None:
-    estimation = Estimation(order=3, memory="64M", scratch_folder=tmp_path)
+    estimation = Estimation(order=3, memory="512M", scratch_folder=tmp_path)
     with Scratch(tmp_path) as scratch:
         counts = count_on_cluster(text, estimation, client, scratch)
         assert isinstance(counts.occurrences[2], np.memmap)

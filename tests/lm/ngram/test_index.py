@@ -59,10 +59,10 @@ def test_filling_by_regions_finds_the_same(table, region):
 
 @pytest.mark.parametrize("quantise", [False, True])
 def test_a_table_made_on_disk_comes_back(quantise, tmp_path, monkeypatch):
-    monkeypatch.setattr(index_module, "_REGION", 50)
+    monkeypatch.setattr(index_module, "_REGION_SHARE", 1)
     table = random_table(np.random.default_rng(5), 3, 60, 3000)
     whole = QueryIndex.build(table, quantise)
-    with Scratch(tmp_path) as scratch:
+    with Scratch(tmp_path, memory=50 * 64) as scratch:
         index = QueryIndex.build(table, quantise, scratch)
         assert isinstance(index.tables.records.base, np.memmap)
         assert_same(index.to_table(), whole.to_table())

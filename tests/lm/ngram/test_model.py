@@ -275,10 +275,10 @@ def test_a_text_that_outgrows_memory_gives_the_same_file(
     whole = NGramModel.estimate(text, 3)
     monkeypatch.setattr("seqlab.lm.ngram.estimation.fits", lambda *_: False)
     monkeypatch.setattr("seqlab.lm.ngram.counting.Resources.rows", lambda self, shape: 5000)
-    monkeypatch.setattr("seqlab.lm.ngram.index._REGION", 1000)
+    monkeypatch.setattr("seqlab.lm.ngram.index._REGION_SHARE", 2**29 // 64 // 1000)
     folder = tmp_path / "scratch"
     folder.mkdir()
-    model = NGramModel.estimate(text, 3, memory="64M", scratch_folder=folder)
+    model = NGramModel.estimate(text, 3, memory="512M", scratch_folder=folder)
     assert isinstance(model.table.log_prob[2], np.memmap)
     model.save(tmp_path / "disk.ngram")
     stored = NGramModel.load(tmp_path / "disk.ngram").table
