@@ -44,7 +44,7 @@ class Effort:
 
     rounds: int = 5
     large_rounds: int = 2
-    query_mb: float = 60.0
+    query_mb: float = 80.0
     irstlm_s: float = 300.0
 
 
@@ -128,21 +128,23 @@ def add_ratios(found: Mapping[str, Any]) -> dict[str, Any]:
 
 def show(found: Mapping[str, Any]) -> None:
     """Print the tables for people."""
-    print(ngram_estimation.NOTE)
+    measured = [part for parts in found.values() for part in parts]
+    if "estimation" in measured:
+        print(ngram_estimation.NOTE)
     for name, parts in found.items():
         if "estimation" in parts:
             ngram_estimation.show(name, parts["estimation"])
-    print("\n" + ngram_query.NOTE)
-    for name, parts in found.items():
-        for order, of_order in parts.get("models", {}).items():
-            if "query" in of_order:
-                title = f"order {order}, {name}"
-                ngram_query.show(title, of_order["built"], of_order["query"])
-    print("\n" + ngram_files.NOTE)
-    for name, parts in found.items():
-        for order, of_order in parts.get("models", {}).items():
-            if "files" in of_order:
-                ngram_files.show(f"order {order}, {name}", of_order["built"], of_order["files"])
+    models = [
+        (f"order {order}, {name}", of_order)
+        for name, parts in found.items()
+        for order, of_order in parts.get("models", {}).items()
+    ]
+    for part, module in {"query": ngram_query, "files": ngram_files}.items():
+        shown = [(title, of_order) for title, of_order in models if part in of_order]
+        if shown:
+            print("\n" + module.NOTE)
+        for title, of_order in shown:
+            module.show(title, of_order["built"], of_order[part])
 
 
 def _options() -> argparse.Namespace:
