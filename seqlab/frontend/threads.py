@@ -17,7 +17,7 @@ Task = TypeVar("Task")
 
 _TASK_FRAMES = 4096  # of a task at most, so that samples to be converted need little memory
 _TASKS = 2  # of each thread, so that one that starts late leaves work to the others
-_THREADING_FRAMES = 320  # of each thread; below it, handing over costs more than it saves
+_THREADING_FRAMES = 1024  # of each thread; below it, handing over costs more than it saves
 _PROCESS = os.getpid()
 
 
