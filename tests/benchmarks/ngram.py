@@ -181,7 +181,7 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         installed = {**versions(PACKAGES), "kenlm": peers.wheel or "not found"}
         if options.memory_run:
-            small = ngram_texts.small_text(folder)
+            small = ngram_texts.generated(ngram_memory.SMALL_WORDS, folder)
             large = options.text
             if large is None:
                 words = options.words or MEMORY_WORDS

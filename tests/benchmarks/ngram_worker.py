@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from seqlab.lm.ngram.estimation import Estimation
 from seqlab.lm.ngram.model import NGramModel
 from tests.benchmarks.timing import status_bytes
 
@@ -57,9 +58,14 @@ def small_model(order: int, **options: Any) -> Iterator[tuple[NGramModel, Path]]
 
 
 def estimate(
-    text: str, order: int, threads: int, arpa: str | None = None, memory: str | None = None
+    text: str,
+    order: int,
+    threads: int,
+    arpa: str | None = None,
+    memory: str | None = None,
+    binary: str | None = None,
 ) -> dict[str, Any]:
-    """A model of a text, and the same with its ARPA file written."""
+    """A model of a text, and the same with its ARPA or binary file written."""
     with small_model(order, threads=threads) as (small, folder):
         small.write_arpa(folder / "arpa")
     with Meter() as estimating:
@@ -72,6 +78,11 @@ def estimate(
             model.write_arpa(arpa)
         found |= {"arpa": writing.figures(estimating), "writing": writing.figures()}
         Path(arpa).unlink()
+    if binary is not None:
+        with Meter() as saving:
+            model.save(binary)
+        found["binary"] = saving.figures(estimating)
+        Path(binary).unlink()
     return found
 
 
@@ -205,7 +216,9 @@ def read_arpa(arpa: str) -> dict[str, Any]:
 
 def same(text: str, test: str, order: int, memory: str) -> dict[str, Any]:
     """Whether a model made by way of the disk is the one made in memory, bit for bit."""
-    by_disk = NGramModel.estimate(text, order, memory=memory, scratch_folder=Path(text).parent)
+    folder = Path(text).parent
+    by_disk = NGramModel.estimate(text, order, memory=memory, scratch_folder=folder)
+    limited = Estimation(order, memory=memory, scratch_folder=folder)
     in_memory = NGramModel.estimate(text, order)
     pairs: list[tuple[Any, Any]] = [
         *zip(by_disk.table.log_prob, in_memory.table.log_prob, strict=True),
@@ -217,7 +230,10 @@ def same(text: str, test: str, order: int, memory: str) -> dict[str, Any]:
             (ours.suffix, other.suffix),
             (ours.context, other.context),
         ]
+    with limited.scratch(text) as scratch:
+        on_disk = scratch.on_disk
     return {
+        "on_disk": on_disk,
         "equal": by_disk.words == in_memory.words
         and all(np.asarray(a).tobytes() == np.asarray(b).tobytes() for a, b in pairs),
         "perplexities": [model.perplexity(test).perplexity for model in (by_disk, in_memory)],
