@@ -195,6 +195,11 @@ class NGramModel:
         return Scorer(self.index)
 
     @cached_property
+    def _number_of(self) -> dict[str, int]:
+        """Numbers of the words, for one at a time, where a call of compiled code costs more."""
+        return {word: number for number, word in enumerate(self.words)}
+
+    @cached_property
     def _successors(self) -> Successors:
         return Successors.of(self.table)
 
@@ -230,8 +235,7 @@ class NGramModel:
             return found
         if isinstance(sentence, str):
             sentence = self.facts.parted(sentence)
-        known = (self.words.find(word) for word in sentence)
-        return np.fromiter((max(number, UNKNOWN) for number in known), np.int32)
+        return np.fromiter((self._number_of.get(word, UNKNOWN) for word in sentence), np.int32)
 
     def log_prob(self, word: str, context: Sentence = ()) -> float:
         """Ln p of a word after the words of ``context``, which may begin with ``<s>``."""
@@ -251,8 +255,7 @@ class NGramModel:
 
     def advance(self, state: State, token: str) -> tuple[float, State]:
         """Ln p of a word after a state, and the state that follows; states are tuples of int."""
-        number = self.words.find(token)
-        return self.scorer.advance(state, number if number >= 0 else UNKNOWN)
+        return self.scorer.advance(state, self._number_of.get(token, UNKNOWN))
 
     def score(self, sentence: Sentence, bos: bool = True, eos: bool = True) -> float:
         """Ln p of a sentence.

@@ -72,7 +72,7 @@ def parse_size(text: str | int) -> int:
     """Bytes of a size such as ``"2G"``, ``"500M"``, or a plain number.
 
     Raises:
-        SeqlabError: it is not a size, or below 512 MB, about what the program itself and small texts take.
+        SeqlabError: it is not a size, or below 512 MB, about what the program takes itself.
 
     Example:
         >>> parse_size("1.5G")
