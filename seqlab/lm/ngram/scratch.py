@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import mmap
+import os
+import secrets
 import shutil
 import tempfile
 import weakref
@@ -37,8 +39,10 @@ class Scratch:
         if folder is not None:
             if not Path(folder).is_dir():
                 raise DataError(f"scratch folder {folder} is not a folder; create it")
-            self._folder = tempfile.mkdtemp(prefix="seqlab-ngram-", dir=folder)
+            self._folder = os.path.abspath(Path(folder) / f"seqlab-ngram-{secrets.token_hex(8)}")
+            # Before it is made, so that no moment is left in which Ctrl-C would leave it behind.
             self._remove = weakref.finalize(self, shutil.rmtree, self._folder, True)
+            os.mkdir(self._folder, 0o700)
 
     @property
     def on_disk(self) -> bool:
