@@ -35,7 +35,7 @@ LEVELS = {
     "frontend": 1,
     "text": 1,
     "blocks": 1,
-    "lm": 2,
+    "lm": 1,
     "encoders": 2,
     "heads": 2,
     "decoding": 2,
