@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from seqlab.checks import check_at_least, check_choice
 from seqlab.errors import DataError
 from seqlab.lm.ngram.scratch import Scratch, chunks, release
-from seqlab.lm.ngram.words import BEGIN, GAP, SPECIAL, UNKNOWN, Words
+from seqlab.lm.ngram.words import GAP, SPECIAL, UNKNOWN, Words
 
 Unknown = Literal["class", "word", "gap"]
 Progress = Callable[[str, int, int | None], None]  # what is done, how far, of how many
@@ -171,7 +171,6 @@ def _restrict(
 
 
 __all__ = [
-    "BEGIN",
     "NumberedText",
     "Numbering",
     "Progress",
