@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -146,8 +146,9 @@ def _folder(parent: str | Path) -> Iterator[str]:
     """A new folder in ``parent``, removed in the end."""
     if not os.path.isdir(parent):
         raise DataError(f"scratch folder {parent} is not a folder; create it")
-    folder = tempfile.mkdtemp(prefix="seqlab-ngram-", dir=os.path.abspath(parent))
+    folder = os.path.join(os.path.abspath(parent), f"seqlab-ngram-{secrets.token_hex(8)}")
     try:
+        os.mkdir(folder, 0o700)
         yield folder
     finally:
         for _ in range(20):  # a task that was given up may write until its folder is gone

@@ -19,8 +19,8 @@ from seqlab.lm.ngram.counts import NGramCounts
 from seqlab.lm.ngram.distributed import connected, count_on_cluster, estimate_on_cluster
 from seqlab.lm.ngram.distributed_tasks import written
 from seqlab.lm.ngram.estimation import Estimation, estimate_table
-from seqlab.lm.ngram.numbering import BEGIN
 from seqlab.lm.ngram.scratch import Scratch
+from seqlab.lm.ngram.words import BEGIN
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("dask.distributed")
