@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from seqlab import __version__
+from seqlab.cli.interrupt import interruptible
 from seqlab.cli.overrides import take_overrides
 from seqlab.errors import SeqlabError
 
@@ -124,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code, for scripts to test; see the top of this module.
     """
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), interruptible():
             warnings.showwarning = show_warning
             code = run_command(sys.argv[1:] if argv is None else argv)
         sys.stdout.flush()

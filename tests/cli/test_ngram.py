@@ -443,7 +443,7 @@ def test_help_imports_little() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no signals to send")
-@pytest.mark.parametrize("wait_s", [0.0, 0.5, 1.5])
+@pytest.mark.parametrize("wait_s", [0.0, 0.05, 0.15, 0.5, 1.5])
 def test_ctrl_c_leaves_nothing(tmp_path: Path, wait_s: float) -> None:
     """Standard input stays open, so training is surely not done; it counts by way of the disk."""
     # A shell that runs the tests in the background has them ignore Ctrl-C.
