@@ -22,6 +22,7 @@ from seqlab.decoding.greedy import GreedyCTCDecoder
 from seqlab.errors import AudioError, ModelError, RecipeError, SeqlabError
 from seqlab.frontend.augment import SpecAugment
 from seqlab.frontend.normalize import Normalizer
+from seqlab.heads.consistency import other_seeds, symmetric_divergence
 from seqlab.lengths import pad_stack
 from seqlab.recordings import Recording, as_recordings, evaluating
 from seqlab.text.tokenizers import Tokenizer
@@ -133,10 +134,41 @@ class SpeechModel(nn.Module):
         encoded, encoded_lengths = self.encode(waveform, lengths, seeds)
         return self.head(encoded, encoded_lengths), encoded_lengths
 
-    def loss(self, batch: Batch) -> Tensor:
-        """Loss of each utterance (B,) of a batch with targets."""
-        encoded, encoded_lengths = self.encode(batch.waveform, batch.lengths, batch.seeds)
-        return self.head.loss(encoded, encoded_lengths, batch.targets, batch.target_lengths)
+    def loss(self, batch: Batch, consistency: float = 0.0) -> Tensor:
+        """Loss of each utterance (B,) of a batch with targets.
+
+        Args:
+            batch: With seeds, if it is to be masked.
+            consistency: Above 0, each utterance is masked twice, and this times the divergence of
+                the two views' predictions is added to the mean of their losses (CR-CTC).
+        """
+        targets, target_lengths = batch.targets, batch.target_lengths
+        if not (consistency and self.training):
+            encoded, lengths = self.encode(batch.waveform, batch.lengths, batch.seeds)
+            return self.head.loss(encoded, lengths, targets, target_lengths)
+        encoded, lengths = self._encode_twice(batch)
+        both = targets.repeat(2, 1), target_lengths.repeat(2)
+        first, second = self.head.loss(encoded, lengths, *both).view(2, -1)
+        views = self.head(encoded, lengths).view(2, len(first), encoded.shape[1], -1)
+        divergence = symmetric_divergence(views[0], views[1], lengths[: len(first)])
+        if getattr(self.head, "length_normalized", False):
+            divergence = divergence / target_lengths.clamp(min=1)
+        loss: Tensor = (first + second) / 2 + consistency * divergence
+        return loss
+
+    def _encode_twice(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Encoded (2 B, T', D) and lengths (2 B,): under one set of masks, then another."""
+        if self.spec_augment is None or batch.seeds is None or not self.head.per_frame:
+            raise ModelError(
+                "training.consistency above 0 compares two maskings of an utterance and needs a "
+                "spec_augment section and a head for text; add them, or leave it out"
+            )
+        features, frames = self.features(batch.waveform, batch.lengths)
+        seeds = torch.cat([batch.seeds, other_seeds(batch.seeds)])
+        frames = frames.repeat(2)
+        features = self.spec_augment(features.repeat(2, 1, 1), frames, seeds)
+        encoded, lengths = self.encoder(features, frames)
+        return encoded, lengths
 
     def decode(self, log_probs: Tensor, lengths: Tensor) -> list[Hypothesis]:
         """Best answer for each utterance of what ``forward`` returned."""

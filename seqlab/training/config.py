@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -32,6 +33,9 @@ class TrainingConfig:
         checkpoint_every_steps: Steps between checkpoints within an epoch; every epoch's end has
             one in any case, and None writes only those.
         log_every_steps: Steps between rows in the metrics files, at least 1.
+        consistency: Above 0, each utterance is masked twice and this times the divergence between
+            what the model says of the two is added to the loss (CR-CTC; 0.2 is usual). A step
+            takes twice as long. Needs ``spec_augment`` and a CTC head.
         skip_too_short: Drop training utterances that are too short for their CTC targets instead
             of raising an error that names them.
 
@@ -55,6 +59,7 @@ class TrainingConfig:
     validate_every_epochs: int = 1
     checkpoint_every_steps: int | None = None
     log_every_steps: int = 10
+    consistency: float = 0.0
     skip_too_short: bool = False
 
     def __post_init__(self) -> None:
@@ -76,6 +81,10 @@ class TrainingConfig:
             raise RecipeError(
                 f"training.gradient_clip={self.gradient_clip} must be above 0; "
                 "leave it out for no clipping"
+            )
+        if not 0 <= self.consistency < math.inf:
+            raise RecipeError(
+                f"training.consistency={self.consistency} must be at least 0; 0.2 is usual"
             )
         if self.average_last < 0:
             raise RecipeError(

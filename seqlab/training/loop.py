@@ -135,7 +135,8 @@ def _begin(
     else:
         fit_normalizer(model, train_set, settings.data)
     module, optimizer = accelerator.prepare(
-        LossModule(model), build_optimizer(model, settings.optimizer)
+        LossModule(model, settings.training.consistency),
+        build_optimizer(model, settings.optimizer),
     )
     if content is not None:
         _restore(optimizer, content["optimizer"], folder)

@@ -24,15 +24,21 @@ if TYPE_CHECKING:
 
 
 class LossModule(nn.Module):
-    """The model's loss as a forward pass, so that wrappers for many processes see it."""
+    """The model's loss as a forward pass, so that wrappers for many processes see it.
 
-    def __init__(self, model: SpeechModel) -> None:
+    Args:
+        model: The model.
+        consistency: Weight of the divergence between two maskings; see ``SpeechModel.loss``.
+    """
+
+    def __init__(self, model: SpeechModel, consistency: float = 0.0) -> None:
         super().__init__()
         self.model = model
+        self.consistency = consistency
 
     def forward(self, batch: Batch) -> Tensor:
         """Loss of each utterance (B,)."""
-        return self.model.loss(batch)
+        return self.model.loss(batch, self.consistency)
 
 
 @dataclass(frozen=True)
