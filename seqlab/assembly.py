@@ -54,10 +54,16 @@ def normalizer_wiring(frontend: Frontend) -> dict[str, int]:
     }
 
 
+def task_of(head: Head) -> str:
+    """``"ctc"`` (text) or ``"classification"`` (one label an utterance)."""
+    return "classification" if head.output == "label" else "ctc"
+
+
 def check_task(head: Head, tokenizer: Tokenizer) -> None:
     """Raise ModelError if one is for text and the other for labels, or their blanks differ."""
-    if head.per_frame != (tokenizer.blank is not None):
-        wanted = "text (with a blank)" if head.per_frame else "labels (LabelTokenizer)"
+    labels = head.output == "label"
+    if labels != (tokenizer.blank is None):
+        wanted = "labels (LabelTokenizer)" if labels else "text (with a blank)"
         raise ModelError(
             f"{type(head).__name__} needs a tokenizer of {wanted}, "
             f"{type(tokenizer).__name__} is not; change the head or the text section"

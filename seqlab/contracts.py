@@ -11,13 +11,17 @@ and never changes a result. State goes in and comes out; nothing is remembered o
 from __future__ import annotations
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
 from seqlab.values import Described
+
+# Called after each layer of an encoder with its number from 1, the padded sequence (B, T', D) and
+# lengths (B,); what it returns, of the same shape, goes on to the next layer.
+Between = Callable[[int, Tensor, Tensor], Tensor]
 
 
 class Frontend(Described, nn.Module, abc.ABC):
@@ -57,10 +61,14 @@ class Encoder(Described, nn.Module, abc.ABC):
 
     input_dim: int
     output_dim: int
-    causal: bool = False  # True promises: no look-ahead, and ``step`` equals ``forward``
+    num_layers: int = 0  # layers of width D that ``between`` is called after; 0: it never is
+    causal: bool = False  # True promises: steps and ``flush`` together equal ``forward``
+    lookahead: int = 0  # feature frames that a causal encoder waits for beyond an encoded frame
 
     @abc.abstractmethod
-    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, features: Tensor, lengths: Tensor, between: Between | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Map features (B, T, F) and lengths (B,) to encoded (B, T', D) and lengths (B,)."""
 
     @abc.abstractmethod
@@ -71,24 +79,38 @@ class Encoder(Described, nn.Module, abc.ABC):
         """State of ``batch_size`` streams before their first frame; causal encoders only."""
         raise NotImplementedError(f"{type(self).__name__} is not causal; it cannot stream")
 
-    def step(self, features: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Encoded (B, T', D) that the next features (B, T, F) complete, and the new state."""
+    def step(
+        self, features: Tensor, state: Any, between: Between | None = None
+    ) -> tuple[Tensor, Any]:
+        """Encoded (B, T', D) that the next features (B, T, F) complete, and the new state.
+
+        After n frames it has given at least ``output_lengths(n - lookahead)`` encoded ones.
+        """
+        raise NotImplementedError(f"{type(self).__name__} is not causal; it cannot stream")
+
+    def flush(self, state: Any, between: Between | None = None) -> Tensor:
+        """The encoded frames (B, T', D) that only the end of the stream completes."""
         raise NotImplementedError(f"{type(self).__name__} is not causal; it cannot stream")
 
 
 class Head(Described, nn.Module, abc.ABC):
     """Encoded frames to class log-probabilities, and the loss that trains them.
 
-    The constructor takes ``input_dim`` and ``num_classes``; the rest has defaults.
+    The constructor takes ``input_dim`` and ``num_classes``; the rest has defaults. ``output`` says
+    what ``forward`` gives: "frames" log_probs (B, T', C), as CTC; "label" log_probs (B, C), as a
+    classifier; "tokens" encoded (B, T', D) as it came, for heads that say one token at a time.
+    These have a class ``blank``, fed first. Later it moves on to the next frame in a
+    ``frame_synchronous`` head (a transducer), and ends the text in any other.
     """
 
-    per_frame: ClassVar[bool]  # True: log_probs (B, T', C), as CTC; False: (B, C), as a classifier
+    output: ClassVar[Literal["frames", "label", "tokens"]]
+    frame_synchronous: ClassVar[bool] = False
     input_dim: int
     num_classes: int
 
     @abc.abstractmethod
     def forward(self, encoded: Tensor, lengths: Tensor) -> Tensor:
-        """Natural log-probabilities (B, T', C), or (B, C) where ``per_frame`` is False."""
+        """Natural log-probabilities (B, T', C) or (B, C), or encoded (B, T', D); see ``output``."""
 
     @abc.abstractmethod
     def loss(
@@ -99,6 +121,18 @@ class Head(Described, nn.Module, abc.ABC):
         A classifier takes U = 1. The training loop averages over the global batch, so that the
         number of processes does not change the gradient.
         """
+
+    def initial_state(self, encoded: Tensor, lengths: Tensor) -> Any:
+        """State of one hypothesis an utterance, to which nothing has been fed; "tokens" only."""
+        raise NotImplementedError(f"{type(self).__name__} does not say one token at a time")
+
+    def advance(self, state: Any, tokens: Tensor) -> tuple[Tensor, Any]:
+        """Log-probabilities (N, C) of what follows ``tokens`` (N,), and the state after them."""
+        raise NotImplementedError(f"{type(self).__name__} does not say one token at a time")
+
+    def select(self, state: Any, rows: Tensor) -> Any:
+        """State of the hypotheses ``rows`` (N',); as many for each utterance, in their order."""
+        raise NotImplementedError(f"{type(self).__name__} does not say one token at a time")
 
 
 @dataclass(frozen=True)
@@ -116,7 +150,10 @@ class Hypothesis:
 
 @runtime_checkable
 class Decoder(Protocol):
-    """Log-probabilities to hypotheses."""
+    """Log-probabilities to hypotheses.
+
+    A decoder that searches through encoded frames says ``reads = "encoded"`` and gets those.
+    """
 
     def decode(self, log_probs: Tensor, lengths: Tensor) -> list[list[Hypothesis]]:
         """For each utterance of log_probs (B, T', C) its n-best list, best first."""

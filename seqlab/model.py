@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +18,8 @@ from torch import Tensor, nn
 
 import seqlab
 from seqlab import assembly, components, saving
-from seqlab.contracts import Encoder, Frontend, Head, Hypothesis
-from seqlab.decoding.greedy import GreedyCTCDecoder
+from seqlab.contracts import Decoder, Encoder, Frontend, Head, Hypothesis
+from seqlab.decoding.default import default_decoder
 from seqlab.errors import AudioError, ModelError, RecipeError, SeqlabError
 from seqlab.frontend.augment import SpecAugment
 from seqlab.frontend.normalize import Normalizer
@@ -50,7 +51,7 @@ class SpeechModel(nn.Module):
     Args:
         frontend: Waveform to features.
         encoder: Its ``input_dim`` must be the front end's ``output_dim``.
-        head: Its ``num_classes`` must be ``len(tokenizer)``; ``per_frame`` decides the task.
+        head: Its ``num_classes`` must be ``len(tokenizer)``; ``output`` decides the task.
         tokenizer: Fitted; text or labels to numbers and back.
         normalizer: Of features, if any.
         spec_augment: Masking of features, in training only.
@@ -81,7 +82,7 @@ class SpeechModel(nn.Module):
     @property
     def task(self) -> str:
         """``"ctc"`` (text) or ``"classification"`` (one label an utterance)."""
-        return "ctc" if self.head.per_frame else "classification"
+        return assembly.task_of(self.head)
 
     @property
     def sample_rate(self) -> int:
@@ -158,10 +159,10 @@ class SpeechModel(nn.Module):
 
     def _encode_twice(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Encoded (2 B, T', D) and lengths (2 B,): under one set of masks, then another."""
-        if self.spec_augment is None or batch.seeds is None or not self.head.per_frame:
+        if self.spec_augment is None or batch.seeds is None or self.head.output != "frames":
             raise ModelError(
                 "training.consistency above 0 compares two maskings of an utterance and needs a "
-                "spec_augment section and a head for text; add them, or leave it out"
+                "spec_augment section and a head that answers every frame; add them, or leave it out"
             )
         features, frames = self.features(batch.waveform, batch.lengths)
         seeds = torch.cat([batch.seeds, other_seeds(batch.seeds)])
@@ -170,17 +171,40 @@ class SpeechModel(nn.Module):
         encoded, lengths = self.encoder(features, frames)
         return encoded, lengths
 
-    def decode(self, log_probs: Tensor, lengths: Tensor) -> list[Hypothesis]:
-        """Best answer for each utterance of what ``forward`` returned."""
-        if not self.head.per_frame:
+    def decode(
+        self, log_probs: Tensor, lengths: Tensor, decoder: Decoder | None = None
+    ) -> list[Hypothesis]:
+        """Best answer for each utterance of what ``forward`` returned.
+
+        Args:
+            log_probs: (B, T', C), or (B, C) of a classifier; what the decoder reads.
+            lengths: (B,), encoded frames.
+            decoder: Of a head for texts; the plainest that fits the head, if None.
+
+        Raises:
+            ModelError: A decoder for a classifier.
+        """
+        if self.head.output == "label":
+            if decoder is not None:
+                raise ModelError("this model classifies and decodes nothing; leave the decoder out")
             return [self._label_hypothesis(row) for row in log_probs]
-        decoder = GreedyCTCDecoder(
-            self.tokenizer.decode, blank=self.tokenizer.blank or 0, frame_s=self.frame_s
-        )
-        return [answers[0] for answers in decoder.decode(log_probs, lengths)]
+        decoder = decoder or default_decoder(self.head, self.tokenizer.decode, self.frame_s)
+        empty = Hypothesis((), "", -math.inf, confidence=0.0)
+        return [(answers or [empty])[0] for answers in decoder.decode(log_probs, lengths)]
+
+    def answers(
+        self, encoded: Tensor, lengths: Tensor, decoder: Decoder | None = None
+    ) -> list[Hypothesis]:
+        """Best answer for each utterance of encoded (B, T', D), lengths (B,); see ``decode``."""
+        searched = getattr(decoder, "reads", "log_probs") == "encoded"
+        return self.decode(encoded if searched else self.head(encoded, lengths), lengths, decoder)
 
     def transcribe(
-        self, recordings: Any, sample_rate: int | None = None, batch_size: int = 16
+        self,
+        recordings: Any,
+        sample_rate: int | None = None,
+        batch_size: int = 16,
+        decoder: Decoder | None = None,
     ) -> list[Hypothesis]:
         """Recognise recordings; the answers come in the order of the input.
 
@@ -189,16 +213,18 @@ class SpeechModel(nn.Module):
                 Files at another rate than the model's are resampled.
             sample_rate: Of the waveforms, in Hz; they are resampled too. Files carry their own.
             batch_size: Recordings at a time, at least 1; does not change the answers.
+            decoder: Such as a beam search; the plainest that fits the head, if None.
 
         Raises:
             AudioError: A file or waveform cannot be used.
             ModelError: The model classifies instead.
         """
-        if not self.head.per_frame:
+        if self.head.output == "label":
             raise ModelError("this model classifies and has no transcripts; call classify")
-        found = self._run(recordings, sample_rate, batch_size)
+        answer = partial(self.answers, decoder=decoder)
+        found = self._run(recordings, sample_rate, batch_size, answer)
         empty = Hypothesis((), "", 0.0)
-        return [answer[1] if answer is not None else empty for answer in found]
+        return [empty if hypothesis is None else hypothesis for hypothesis in found]
 
     def classify(
         self,
@@ -219,14 +245,14 @@ class SpeechModel(nn.Module):
             AudioError: A recording cannot be used, or is too short for a single frame.
             ModelError: The model transcribes instead, or ``top_k`` is out of range.
         """
-        if self.head.per_frame:
+        if self.head.output != "label":
             raise ModelError("this model transcribes and has no labels; call transcribe")
         if not 1 <= top_k <= len(self.tokenizer):
             raise ModelError(f"top_k={top_k} must be from 1 to {len(self.tokenizer)} labels")
         results = []
-        for answer in self._run(recordings, sample_rate, batch_size):
-            assert answer is not None  # _run refuses recordings too short for a classifier
-            probabilities, indices = answer[0].exp().topk(top_k)
+        for log_probs in self._run(recordings, sample_rate, batch_size, self.head):
+            assert log_probs is not None  # _run refuses recordings too short for a classifier
+            probabilities, indices = log_probs.cpu().exp().topk(top_k)
             pairs = zip(indices.tolist(), probabilities.tolist(), strict=True)
             results.append([Classification(self.tokenizer.tokens[i], p) for i, p in pairs])
         return results
@@ -281,37 +307,42 @@ class SpeechModel(nn.Module):
         return Hypothesis((int(index),), label, score, confidence=math.exp(score))
 
     def _run(
-        self, recordings: Any, sample_rate: int | None, batch_size: int
-    ) -> list[tuple[Tensor, Hypothesis] | None]:
-        """Log-probabilities and best answer of each recording; None where no frame fits."""
+        self,
+        recordings: Any,
+        sample_rate: int | None,
+        batch_size: int,
+        answer: Callable[[Tensor, Tensor], Iterable[Any]],
+    ) -> list[Any]:
+        """What ``answer`` says of each recording's encoded frames; None where there are none."""
         if batch_size < 1:
             raise ModelError(f"batch_size={batch_size} must be at least 1")
         items = as_recordings(recordings, sample_rate, self.sample_rate)
         order = sorted(range(len(items)), key=lambda index: items[index].num_samples)
-        results: list[tuple[Tensor, Hypothesis] | None] = [None] * len(items)
+        results: list[Any] = [None] * len(items)
         with evaluating(self), torch.inference_mode():
             for start in range(0, len(order), batch_size):
                 chosen = order[start : start + batch_size]
-                answers = self._run_batch([items[index] for index in chosen])
-                for index, answer in zip(chosen, answers, strict=True):
-                    results[index] = answer
+                answers = self._run_batch([items[index] for index in chosen], answer)
+                for index, result in zip(chosen, answers, strict=True):
+                    results[index] = result
         return results
 
-    def _run_batch(self, items: Sequence[Recording]) -> list[tuple[Tensor, Hypothesis] | None]:
+    def _run_batch(
+        self, items: Sequence[Recording], answer: Callable[[Tensor, Tensor], Iterable[Any]]
+    ) -> list[Any]:
         waveforms = [item.load() for item in items]
         frames = self.output_lengths(torch.tensor([len(w) for w in waveforms])).tolist()
         kept = [index for index, count in enumerate(frames) if count > 0]
-        if len(kept) < len(items) and not self.head.per_frame:
+        if len(kept) < len(items) and self.head.output == "label":
             short = items[next(i for i in range(len(items)) if i not in kept)]
             raise AudioError(
                 f"{short.name}: {short.num_samples} samples are too short for a single frame of "
                 "this model; pass a longer recording"
             )
-        results: list[tuple[Tensor, Hypothesis] | None] = [None] * len(items)
+        results: list[Any] = [None] * len(items)
         if kept:
             waveform, lengths = pad_stack([waveforms[index] for index in kept])
-            log_probs, counts = self(waveform.to(self.device), lengths.to(self.device))
-            answers = self.decode(log_probs, counts)
-            for row, index in enumerate(kept):
-                results[index] = (log_probs[row].cpu(), answers[row])
+            encoded, counts = self.encode(waveform.to(self.device), lengths.to(self.device))
+            for index, result in zip(kept, answer(encoded, counts), strict=True):
+                results[index] = result
         return results

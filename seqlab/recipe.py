@@ -191,7 +191,7 @@ def check_recipe(recipe: Recipe) -> RecipeSummary:
     modules = [part for part in parts.values() if part is not None]
     frontend, encoder = parts["frontend"], parts["encoder"]
     return RecipeSummary(
-        task="ctc" if parts["head"].per_frame else "classification",
+        task=assembly.task_of(parts["head"]),
         sample_rate=frontend.sample_rate,
         frame_s=assembly.frame_seconds(frontend, encoder),
         parameters=sum(weight.numel() for part in modules for weight in part.parameters()),

@@ -390,8 +390,8 @@ def test_every_component_is_saved_and_loaded(part: str, class_path: str, tmp_pat
     encoder = components.build(specs["encoder"], Encoder, input_dim=dim)
     head = components.build(specs["head"], Head, input_dim=encoder.output_dim, num_classes=4)
     labels = ["a", "b", "c"]
-    tokenizer = CharacterTokenizer().fit(labels) if head.per_frame else LabelTokenizer()
-    tokenizer.fit(labels if head.per_frame else [*labels, "d"])
+    tokenizer = LabelTokenizer() if head.output == "label" else CharacterTokenizer()
+    tokenizer.fit([*labels, "d"] if head.output == "label" else labels)
     SpeechModel(frontend, encoder, head, tokenizer, normalizer).save(tmp_path / "model")
     loaded = SpeechModel.load(tmp_path / "model")
     found = components.describe(getattr(loaded, part), ["input_dim", "num_classes"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +45,7 @@ class ClassifierHead(Head):
         torch.Size([1, 3])
     """
 
-    per_frame: ClassVar[bool] = False
+    output: ClassVar[Literal["frames", "label", "tokens"]] = "label"
     class_weights: Tensor | None
 
     def __init__(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -40,7 +40,7 @@ class CTCHead(Head):
         torch.Size([1, 5, 3])
     """
 
-    per_frame: ClassVar[bool] = True
+    output: ClassVar[Literal["frames", "label", "tokens"]] = "frames"
 
     def __init__(
         self,

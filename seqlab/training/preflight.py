@@ -79,8 +79,8 @@ def too_short(
 ) -> list[tuple[Utterance, int, int]]:
     """Utterances that give fewer encoded frames than their targets need.
 
-    CTC needs a frame for each token and one more between equal neighbours; a classifier needs
-    one frame. Such an utterance has an infinite loss.
+    CTC needs a frame for each token and one more between equal neighbours; any other
+    head needs one frame. Such an utterance has an infinite loss.
 
     Args:
         utterances: With targets that the model's tokenizer can encode.
@@ -100,7 +100,7 @@ def too_short(
     found = []
     for utterance, frames in zip(utterances, encoded, strict=True):
         needed = 1
-        if model.head.per_frame:
+        if model.head.output == "frames":
             needed = max(1, ctc_required_length(model.tokenizer.encode(utterance.target or "")))
         if frames < needed:
             found.append((utterance, frames, needed))

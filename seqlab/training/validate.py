@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import distributed
 
+from seqlab.contracts import Decoder
 from seqlab.data.batch import Batch, SpeechDataset
 from seqlab.data.loader import make_loader
 from seqlab.data.manifest import Utterance
@@ -143,6 +144,7 @@ def evaluate(
     batch_size: int = 16,
     num_workers: int = 0,
     progressed: Callable[[int, int], None] | None = None,
+    decoder: Decoder | None = None,
 ) -> Evaluation:
     """Run a model over utterances and compare its answers with the references.
 
@@ -155,6 +157,7 @@ def evaluate(
         batch_size: Utterances at a time over all processes, at least 1.
         num_workers: Processes that load audio.
         progressed: Called with (utterances done, utterances in all) after each batch.
+        decoder: Such as a beam search; the plainest that fits the model's head, if None.
 
     Raises:
         DataError: There are no utterances, or a reference is missing or cannot be encoded.
@@ -167,7 +170,7 @@ def evaluate(
     found = list(dataset.utterances)
     if not found:
         raise DataError("0 utterances cannot be evaluated; name a manifest that has some")
-    answers = _gathered(_own_answers(model, dataset, batch_size, num_workers, progressed))
+    answers = _gathered(_own_answers(model, dataset, batch_size, num_workers, progressed, decoder))
     by_id = {answer[0]: answer for answer in answers}
     references = [model.tokenizer.normalize(u.target or "") for u in found]
     return summarize(model.task, found, references, [by_id[u.id] for u in found])
@@ -179,6 +182,7 @@ def _own_answers(
     batch_size: int,
     num_workers: int,
     progressed: Callable[[int, int], None] | None,
+    decoder: Decoder | None,
 ) -> list[Answer]:
     """The answers to this process's share of the utterances."""
     total = len(dataset)
@@ -196,7 +200,7 @@ def _own_answers(
     answers: list[Answer] = []
     with evaluating(model), torch.inference_mode():
         for batch in make_loader(dataset, sampler, num_workers):
-            answers += _answers(model, batch.to(model.device))
+            answers += _answers(model, batch.to(model.device), decoder)
             if progressed:
                 progressed(min(len(answers) * processes, total), total)
     return answers
@@ -219,10 +223,10 @@ def _gathered(own: list[Answer]) -> list[Answer]:
     return [answer for part in parts for answer in part]
 
 
-def _answers(model: SpeechModel, batch: Batch) -> list[Answer]:
+def _answers(model: SpeechModel, batch: Batch, decoder: Decoder | None) -> list[Answer]:
     """(id, hypothesis, confidence, loss) of each utterance of a batch."""
     encoded, lengths = model.encode(batch.waveform, batch.lengths)
-    hypotheses = model.decode(model.head(encoded, lengths), lengths)
+    hypotheses = model.answers(encoded, lengths, decoder)
     losses = model.head.loss(encoded, lengths, batch.targets, batch.target_lengths).tolist()
     return [
         (name, hypothesis.text, hypothesis.confidence, loss)

@@ -49,7 +49,7 @@ def batch(head: Head, lengths: list[int], padding: float = float("nan")):
     """Encoded items, and targets that fit them: one label, or up to three tokens."""
     items = [invariants.noise(length, INPUT_DIM, seed=length) for length in lengths]
     tokens = [t for t in range(NUM_CLASSES) if t != getattr(head, "blank", None)]
-    sizes = [min(3, length) if head.per_frame else 1 for length in lengths]
+    sizes = [min(3, length) if head.output == "frames" else 1 for length in lengths]
     targets = [torch.tensor(tokens[:size], dtype=torch.int64) for size in sizes]
     return *pad_stack(items, value=padding), *pad_stack(targets, value=0)
 
@@ -61,13 +61,13 @@ def test_discovery_finds_the_known_heads():
 @pytest.mark.parametrize("kind", implementations(Head), ids=lambda kind: kind.__name__)
 def test_required_arguments(kind):
     assert required_arguments(kind) == ["input_dim", "num_classes"]
-    assert isinstance(kind.per_frame, bool)
+    assert kind.output in ("frames", "label", "tokens")
 
 
 def test_shapes_and_sums(head):
     encoded, lengths, *_ = batch(head, [9, 4], padding=0.0)
     log_probs = invariants.without_dropout(head)(encoded, lengths)
-    assert log_probs.shape == ((2, 9, NUM_CLASSES) if head.per_frame else (2, NUM_CLASSES))
+    assert log_probs.shape == ((2, 9, NUM_CLASSES) if head.output == "frames" else (2, NUM_CLASSES))
     sums = log_probs.exp().sum(-1)
     torch.testing.assert_close(sums, torch.ones_like(sums))
 
@@ -82,7 +82,7 @@ def test_padded_batch_equals_each_item_alone(make):
         for index, length in enumerate(lengths):
             alone = batch(head, [length])
             log_probs_alone, loss_alone = head(*alone[:2])[0], head.loss(*alone)
-            result = log_probs[index, :length] if head.per_frame else log_probs[index]
+            result = log_probs[index, :length] if head.output == "frames" else log_probs[index]
             torch.testing.assert_close(result, log_probs_alone, **invariants.CLOSE)
             torch.testing.assert_close(losses[index], loss_alone[0], **invariants.CLOSE)
 
@@ -117,7 +117,7 @@ def test_batch_without_frames(make):
     head = make().eval()
     encoded, lengths = torch.zeros(2, 0, INPUT_DIM), torch.zeros(2, dtype=torch.int64)
     log_probs = head(encoded, lengths)
-    assert log_probs.shape == ((2, 0, NUM_CLASSES) if head.per_frame else (2, NUM_CLASSES))
+    assert log_probs.shape == ((2, 0, NUM_CLASSES) if head.output == "frames" else (2, NUM_CLASSES))
 
 
 def test_state_round_trip(make):

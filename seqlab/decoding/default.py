@@ -1,0 +1,27 @@
+"""The decoder that a head gets when the caller names none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from seqlab.contracts import Decoder, Head
+from seqlab.decoding.greedy import GreedyCTCDecoder
+from seqlab.errors import ModelError
+
+
+def default_decoder(
+    head: Head, decode_tokens: Callable[[Sequence[int]], str], frame_s: float
+) -> Decoder:
+    """The plainest decoder for a head of texts: fast, and without a language model.
+
+    Args:
+        head: Of output "frames" or "tokens".
+        decode_tokens: Maps token indices to text.
+        frame_s: Seconds from one encoded frame to the next.
+
+    Raises:
+        ModelError: The head gives labels, which need no decoder.
+    """
+    if head.output != "frames":
+        raise ModelError(f"{type(head).__name__} has no decoder; pass decoder=...")
+    return GreedyCTCDecoder(decode_tokens, blank=getattr(head, "blank", 0), frame_s=frame_s)
