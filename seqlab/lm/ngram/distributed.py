@@ -17,19 +17,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqlab.checks import check_at_least
-from seqlab.errors import DataError, SeqlabError
+from seqlab.errors import SeqlabError
 from seqlab.lm.ngram.counting import counts_of_runs
 from seqlab.lm.ngram.counts import NGramCounts
 from seqlab.lm.ngram.distributed_job import Job, dask_distributed
 from seqlab.lm.ngram.distributed_tasks import load_run
+from seqlab.lm.ngram.folders import TemporaryFolder
 from seqlab.lm.ngram.ngrams import BackoffTable
 from seqlab.lm.ngram.numbering import Progress
 from seqlab.lm.ngram.runs import RowShape
@@ -131,7 +129,7 @@ def count_on_cluster(
         raise SeqlabError("client is asynchronous, must not be; make it without asynchronous=True")
     numbering = estimation.numbering()
     resources = estimation.resources(scratch or estimation.scratch(source))
-    with _folder(estimation.scratch_folder or Path.cwd()) as folder:
+    with TemporaryFolder(estimation.scratch_folder or Path.cwd()) as folder:
         job = Job(client, folder, estimation, progress or (lambda what, done, total: None))
         cut = job.partitions(source, partitions)
         text, words = job.numbered(cut, numbering)
@@ -139,20 +137,3 @@ def count_on_cluster(
         stored = job.merged(text, words, shape)
         runs = [load_run(run.path, run.rows, shape) for run in stored]
         return counts_of_runs(text, runs, shape, resources)
-
-
-@contextlib.contextmanager
-def _folder(parent: str | Path) -> Iterator[str]:
-    """A new folder in ``parent``, removed in the end."""
-    if not os.path.isdir(parent):
-        raise DataError(f"scratch folder {parent} is not a folder; create it")
-    folder = os.path.join(os.path.abspath(parent), f"seqlab-ngram-{secrets.token_hex(8)}")
-    try:
-        os.mkdir(folder, 0o700)
-        yield folder
-    finally:
-        for _ in range(20):  # a task that was given up may write until its folder is gone
-            shutil.rmtree(folder, ignore_errors=True)
-            if not os.path.exists(folder):
-                break
-            time.sleep(0.1)

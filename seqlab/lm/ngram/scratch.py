@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import mmap
-import os
-import secrets
-import shutil
 import tempfile
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from seqlab.errors import DataError
+from seqlab.lm.ngram.folders import TemporaryFolder
 
 CHUNK = 2**22  # rows that are worked on before the pages of arrays on disk are given back
 
@@ -34,15 +30,8 @@ class Scratch:
 
     def __init__(self, folder: str | Path | None = None, memory: int = 2**30) -> None:
         self.memory = memory
-        self._folder: str | None = None
-        self._remove: Callable[[], object] = lambda: None
-        if folder is not None:
-            if not Path(folder).is_dir():
-                raise DataError(f"scratch folder {folder} is not a folder; create it")
-            self._folder = os.path.abspath(Path(folder) / f"seqlab-ngram-{secrets.token_hex(8)}")
-            # Before it is made, so that no moment is left in which Ctrl-C would leave it behind.
-            self._remove = weakref.finalize(self, shutil.rmtree, self._folder, True)
-            os.mkdir(self._folder, 0o700)
+        self._temporary = None if folder is None else TemporaryFolder(folder)
+        self._folder = self._temporary.path if self._temporary else None
 
     @property
     def on_disk(self) -> bool:
@@ -60,7 +49,8 @@ class Scratch:
 
     def close(self) -> None:
         """Remove the files; arrays that still exist keep their contents where the system can."""
-        self._remove()
+        if self._temporary is not None:
+            self._temporary.remove()
 
     def empty(self, shape: int | tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """An array of any contents."""
@@ -124,7 +114,15 @@ def release(*arrays: NDArray[Any]) -> None:
             base.madvise(mmap.MADV_DONTNEED)
 
 
-def chunks(length: int, size: int = CHUNK) -> Iterator[slice]:
-    """Slices of at most ``size`` that cover ``length`` rows, in order."""
+def chunks(length: int, size: int | None = None) -> Iterator[slice]:
+    """Slices of at most ``size``, ``CHUNK`` by default, that cover ``length`` rows, in order."""
+    size = size or CHUNK
     for begin in range(0, length, size):
         yield slice(begin, min(begin + size, length))
+
+
+def released(length: int, *arrays: NDArray[Any]) -> Iterator[slice]:
+    """``chunks`` of ``length`` rows; after each one the pages of these arrays are given back."""
+    for part in chunks(length):
+        yield part
+        release(*arrays)
