@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from seqlab.blocks.checks import check_sequence
 from seqlab.blocks.convolution import FrameConv, MaskedActivation
 from seqlab.checks import check_at_least
-from seqlab.contracts import Encoder
+from seqlab.contracts import Between, Encoder
 from seqlab.lengths import Length, zero_padding
 
 
@@ -54,13 +54,16 @@ class MLPEncoder(Encoder):
         check_at_least("context", context, 0)
         self.input_dim = input_dim
         self.output_dim = hidden_dim
+        self.num_layers = num_layers
         self.window = FrameConv(input_dim, hidden_dim, 2 * context + 1, subsampling)
         self.layers = nn.ModuleList(
             FrameConv(hidden_dim, hidden_dim) for _ in range(num_layers - 1)
         )
         self.activation = MaskedActivation(activation, dropout)
 
-    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, features: Tensor, lengths: Tensor, between: Between | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Map features (B, T, F) and lengths (B,) to encoded (B, T', D) and lengths (B,)."""
         check_sequence(features, lengths, self.input_dim, "features")
         if features.shape[1] == 0:
@@ -68,8 +71,12 @@ class MLPEncoder(Encoder):
         encoded = self.window(zero_padding(features, lengths))
         lengths = self.output_lengths(lengths)
         encoded = self.activation(encoded, lengths)
-        for layer in self.layers:
+        for number, layer in enumerate(self.layers, start=1):
+            if between is not None:
+                encoded = between(number, encoded, lengths)
             encoded = self.activation(layer(encoded), lengths)
+        if between is not None:
+            encoded = between(self.num_layers, encoded, lengths)
         return zero_padding(encoded, lengths), lengths
 
     def output_lengths(self, lengths: Length) -> Length:

@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seqlab.blocks.checks import check_sequence
 from seqlab.checks import check_at_least, check_choice, check_probability
-from seqlab.contracts import Encoder
+from seqlab.contracts import Between, Encoder
 from seqlab.lengths import Length, conv_length, zero_padding
 
 _CELLS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
@@ -79,7 +79,9 @@ class RecurrentEncoder(Encoder):
             dropout=dropout if num_layers > 1 else 0.0,
         )
 
-    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, features: Tensor, lengths: Tensor, between: Between | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Map features (B, T, F) and lengths (B,) to encoded (B, T', D) and lengths (B,)."""
         check_sequence(features, lengths, self.input_dim, "features")
         stacked = self._stack(zero_padding(features, lengths))
@@ -112,7 +114,9 @@ class RecurrentEncoder(Encoder):
         is_lstm = isinstance(self.layers, nn.LSTM)
         return waiting, (hidden, torch.zeros_like(hidden)) if is_lstm else hidden
 
-    def step(self, features: Tensor, state: tuple[Tensor, Any]) -> tuple[Tensor, Any]:
+    def step(
+        self, features: Tensor, state: tuple[Tensor, Any], between: Between | None = None
+    ) -> tuple[Tensor, Any]:
         """Encoded (B, T', D) that the next features (B, T, F) complete, and the new state."""
         if not self.causal:
             return super().step(features, state)
@@ -125,6 +129,13 @@ class RecurrentEncoder(Encoder):
         else:
             encoded, hidden = self.layers(stacked, hidden)
         return encoded, (waiting, hidden)
+
+    def flush(self, state: tuple[Tensor, Any], between: Between | None = None) -> Tensor:
+        """No frame (B, 0, D): the end completes none, and a rest of a stack is dropped."""
+        if not self.causal:
+            return super().flush(state)
+        waiting, _ = state
+        return waiting.new_zeros(waiting.shape[0], 0, self.output_dim)
 
     def _stack(self, features: Tensor) -> Tensor:
         frames = self.output_lengths(features.shape[1])

@@ -11,7 +11,7 @@ from seqlab.blocks.cnn import ImageConv, ResidualImageBlock
 from seqlab.blocks.convolution import FrameConv, MaskedActivation
 from seqlab.blocks.normalization import MaskedBatchNorm
 from seqlab.checks import check_at_least
-from seqlab.contracts import Encoder
+from seqlab.contracts import Between, Encoder
 from seqlab.errors import SeqlabError
 from seqlab.lengths import Length, zero_padding
 
@@ -86,7 +86,9 @@ class ResidualCNNEncoder(Encoder):
         self.last_norm = MaskedBatchNorm(output_dim)
         self.last_activation = MaskedActivation(activation)
 
-    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, features: Tensor, lengths: Tensor, between: Between | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Map features (B, T, F) and lengths (B,) to encoded (B, T', D) and lengths (B,)."""
         check_sequence(features, lengths, self.input_dim, "features")
         if features.shape[1] == 0:

@@ -14,7 +14,7 @@ from seqlab.blocks.convolution import (
     SqueezeExcitation,
 )
 from seqlab.checks import check_at_least
-from seqlab.contracts import Encoder
+from seqlab.contracts import Between, Encoder
 from seqlab.errors import SeqlabError
 from seqlab.lengths import Length, zero_padding
 
@@ -92,7 +92,9 @@ class SeparableConvEncoder(Encoder):
         )
         self.last = SeparableConv(widths[-1], output_dim, 1, 1, activation, dropout)
 
-    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, features: Tensor, lengths: Tensor, between: Between | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Map features (B, T, F) and lengths (B,) to encoded (B, T', D) and lengths (B,)."""
         check_sequence(features, lengths, self.input_dim, "features")
         if features.shape[1] == 0:

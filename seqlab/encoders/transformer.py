@@ -9,7 +9,7 @@ from seqlab.blocks.checks import check_sequence
 from seqlab.blocks.dropout import Dropout
 from seqlab.blocks.subsampling import ConvSubsampling
 from seqlab.checks import check_at_least, check_choice
-from seqlab.contracts import Encoder
+from seqlab.contracts import Between, Encoder
 from seqlab.errors import SeqlabError
 from seqlab.lengths import Length, zero_padding
 
@@ -74,6 +74,7 @@ class TransformerEncoder(Encoder):
             )
         self.input_dim = input_dim
         self.output_dim = hidden_dim
+        self.num_layers = num_layers
         self.num_heads = num_heads
         self.positions = positions
         self.subsampling = ConvSubsampling(
@@ -88,7 +89,9 @@ class TransformerEncoder(Encoder):
         )
         self.norm = nn.LayerNorm(hidden_dim)
 
-    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, features: Tensor, lengths: Tensor, between: Between | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Map features (B, T, F) and lengths (B,) to encoded (B, T', D) and lengths (B,)."""
         check_sequence(features, lengths, self.input_dim, "features")
         if features.shape[1] == 0:
@@ -101,8 +104,10 @@ class TransformerEncoder(Encoder):
         else:
             encoded = encoded + sinusoidal_positions(frames, self.output_dim, encoded)
         encoded = self.dropout(encoded)
-        for layer in self.layers:
+        for number, layer in enumerate(self.layers, start=1):
             encoded = layer(encoded, lengths, rotary)
+            if between is not None:
+                encoded = between(number, encoded, lengths)
         return zero_padding(self.norm(encoded), lengths), lengths
 
     def output_lengths(self, lengths: Length) -> Length:

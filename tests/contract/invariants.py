@@ -128,22 +128,22 @@ def check_gradients(encoder: Encoder) -> None:
 
 
 def check_no_future(encoder: Encoder, frames: int = 24) -> None:
-    """No gradient flows from an encoded frame to features after those that complete it."""
+    """No gradient flows from an encoded frame to features beyond its own and the look-ahead."""
     encoder = copy.deepcopy(encoder).eval()
     features = noise(1, frames, encoder.input_dim).requires_grad_()
     encoded, _ = encoder(features, torch.tensor([frames]))
-    emitted = encoder.output_lengths(torch.arange(frames + 1)).tolist()
+    counts = encoder.output_lengths(torch.arange(frames + 1)).tolist()
     for index in range(encoded.shape[1]):
-        complete = next(n for n in range(frames + 1) if emitted[n] > index)
+        own = next(n for n in range(frames + 1) if counts[n] > index)
         (gradient,) = torch.autograd.grad(encoded[:, index].sum(), features, retain_graph=True)
-        assert not gradient[:, complete:].any()
-        assert gradient[:, :complete].any()
+        assert not gradient[:, own + encoder.lookahead :].any()
+        assert gradient[:, : own + encoder.lookahead].any()
 
 
 def check_chunks(encoder: Encoder, chunks: Sequence[int], batch_size: int = 2) -> None:
-    """``step`` over any chunking gives, as early as promised, what ``forward`` gives.
+    """Steps over any chunking, and ``flush``, give as early as promised what ``forward`` gives.
 
-    And it remembers nothing: a step from an old state gives what it gave before.
+    And they remember nothing: from an old state they give what they gave before.
     """
     encoder = copy.deepcopy(encoder).eval()
     frames = sum(chunks)
@@ -156,12 +156,55 @@ def check_chunks(encoder: Encoder, chunks: Sequence[int], batch_size: int = 2) -
             new, before = features[:, seen : seen + chunk], state
             piece, state = encoder.step(new, before)
             seen, emitted = seen + chunk, emitted + piece.shape[1]
-            assert emitted == int(encoder.output_lengths(torch.tensor(seen)))
+            counts = encoder.output_lengths(torch.tensor([seen - encoder.lookahead, seen]))
+            assert counts[0].clamp(min=0) <= emitted <= counts[1]
             pieces.append(piece)
             steps.append((new, before, piece))
+        rest = encoder.flush(state)
         for new, before, piece in reversed(steps):
             assert torch.equal(encoder.step(new, before)[0], piece)
-    torch.testing.assert_close(torch.cat([whole[:, :0], *pieces], dim=1), whole, **CLOSE)
+        assert torch.equal(encoder.flush(state), rest)
+    torch.testing.assert_close(torch.cat([whole[:, :0], *pieces, rest], dim=1), whole, **CLOSE)
+
+
+def check_between(encoder: Encoder) -> None:
+    """``between`` sees every layer in order, and what it returns takes the layer's place."""
+    encoder = copy.deepcopy(encoder).eval()
+    features, lengths = noise(2, 40, encoder.input_dim), torch.tensor([40, 23])
+    seen: list[int] = []
+
+    def look(index: int, sequence: Tensor, frames: Tensor) -> Tensor:
+        seen.append(index)
+        assert sequence.shape == (2, int(frames.max()), encoder.output_dim)
+        assert torch.equal(frames, encoder.output_lengths(lengths))
+        return sequence
+
+    with torch.no_grad():
+        plain, _ = encoder(features, lengths)
+        looked, _ = encoder(features, lengths, between=look)
+        assert torch.equal(looked, plain)
+        assert seen == list(range(1, encoder.num_layers + 1))
+        for layer in seen:
+            changed, _ = encoder(
+                features, lengths, lambda i, x, _, at=layer: x.roll(1, -1) if i == at else x
+            )
+            assert not torch.allclose(changed, plain)
+
+
+def check_between_in_chunks(encoder: Encoder, frames: int = 40) -> None:
+    """``between`` acts in steps as it does in ``forward``."""
+    encoder = copy.deepcopy(encoder).eval()
+    features = noise(1, frames, encoder.input_dim)
+
+    def shift(index: int, sequence: Tensor, lengths: Tensor) -> Tensor:
+        return sequence + index * sequence.roll(1, -1)
+
+    with torch.no_grad():
+        whole, _ = encoder(features, torch.tensor([frames]), shift)
+        first, state = encoder.step(features[:, :17], encoder.initial_state(), shift)
+        second, state = encoder.step(features[:, 17:], state, shift)
+        pieces = [first, second, encoder.flush(state, shift)]
+    torch.testing.assert_close(torch.cat(pieces, dim=1), whole, **CLOSE)
 
 
 def check_round_trip(module: nn.Module, fresh: nn.Module, *inputs: Tensor) -> None:

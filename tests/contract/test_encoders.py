@@ -115,6 +115,7 @@ def test_causal_encoders_do_not_see_the_future(encoder):
 
 @settings(max_examples=10, deadline=None)
 @example(chunks=[5, 1, 0, 9])
+@example(chunks=[1] * 21)
 @given(chunks=st.lists(st.integers(0, 9), min_size=1, max_size=8))
 def test_causal_encoders_step_as_they_run(encoder, chunks):
     if encoder.causal:
@@ -124,6 +125,14 @@ def test_causal_encoders_step_as_they_run(encoder, chunks):
             encoder.initial_state()
         with pytest.raises(NotImplementedError, match="not causal"):
             encoder.step(torch.zeros(1, 3, INPUT_DIM), None)
+        with pytest.raises(NotImplementedError, match="not causal"):
+            encoder.flush(None)
+
+
+def test_between_sees_every_layer(encoder):
+    invariants.check_between(encoder)
+    if encoder.causal:
+        invariants.check_between_in_chunks(encoder)
 
 
 def test_state_round_trip(make, encoder):
