@@ -115,6 +115,7 @@ def save_checkpoint(
     seed: int,
     settings: Mapping[str, Any],
     data_fingerprint: str,
+    average: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Save all that a training needs to go on as if it had never stopped.
 
@@ -130,10 +131,13 @@ def save_checkpoint(
         seed: The run's seed.
         settings: The resolved recipe, plain values.
         data_fingerprint: Changes with the training set and the tokenizer.
+        average: The moving average of the weights, if one is kept.
     """
     content: dict[str, Any] = {"model": dict(model), "optimizer": dict(optimizer)}
     content |= {"scaler": None if scaler is None else dict(scaler), "state": asdict(state)}
     content |= {"seed": seed, "settings": plain(settings), "data_fingerprint": data_fingerprint}
+    if average is not None:
+        content["average"] = dict(average)
     save_atomically(content, path)
 
 
@@ -151,7 +155,7 @@ def load_checkpoint(
     """
     content = load_safely(path)
     state, known = content.get("state"), {part.name for part in fields(TrainingState)}
-    whole = content.keys() == _PARTS and isinstance(content["settings"], dict)
+    whole = content.keys() - {"average"} == _PARTS and isinstance(content["settings"], dict)
     if not (whole and isinstance(state, dict) and state.keys() == known):
         raise ModelError(
             f"{path} holds {', '.join(map(str, content))}, must be the checkpoint of a training; "

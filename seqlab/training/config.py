@@ -27,6 +27,9 @@ class TrainingConfig:
             apart by the loss) or "loss" on the dev set.
         average_last: Average the weights of this many last epochs, batch-norm statistics
             included; 0 does not average.
+        ema_decay: Keep a moving average of the weights, of which each step keeps this share, in
+            (0, 1), such as 0.999; it stands for the weights wherever they are judged or kept:
+            on the dev set, as "best" and as "last". None keeps none. Not with ``average_last``.
         result: The weights that become the model: "best", "last" or "averaged". None picks
             "averaged" where ``average_last`` is set, else "best" with a dev set, else "last".
         validate_every_epochs: Epochs between validations on the dev set, at least 1.
@@ -55,6 +58,7 @@ class TrainingConfig:
     early_stopping_patience: int | None = None
     monitor: Literal["metric", "loss"] = "metric"
     average_last: int = 0
+    ema_decay: float | None = None
     result: Literal["best", "last", "averaged"] | None = None
     validate_every_epochs: int = 1
     checkpoint_every_steps: int | None = None
@@ -89,6 +93,16 @@ class TrainingConfig:
         if self.average_last < 0:
             raise RecipeError(
                 f"training.average_last={self.average_last} must be at least 0; 0 is no averaging"
+            )
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            raise RecipeError(
+                f"training.ema_decay={self.ema_decay} must be above 0 and below 1; 0.999 is usual, "
+                "leave it out for no moving average"
+            )
+        if self.ema_decay is not None and self.average_last:
+            raise RecipeError(
+                f"training.ema_decay={self.ema_decay} and training.average_last="
+                f"{self.average_last} are two ways to average the weights; leave one of them out"
             )
         if self.result == "averaged" and not self.average_last:
             raise RecipeError(

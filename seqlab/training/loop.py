@@ -21,6 +21,7 @@ from seqlab.data.sampling import BucketBatchSampler
 from seqlab.errors import ModelError, RecipeError, TrainingError
 from seqlab.training.checkpoint import TrainingState, load_checkpoint
 from seqlab.training.config import TrainingConfig
+from seqlab.training.ema import MovingAverage
 from seqlab.training.interrupt import TrainingInterrupted, stop_on_signals
 from seqlab.training.observer import Observer, SilentObserver
 from seqlab.training.optim import build_optimizer
@@ -86,6 +87,8 @@ def train(
                         stop=stop.requested,
                     )
                     state.step, state.batch = state.step + 1, state.batch + len(batches)
+                    if run.average is not None:
+                        run.average.update(state.step)
                     run.report(result, rate)
                     if result.stop:
                         run.save()
@@ -142,6 +145,7 @@ def _begin(
         _restore(optimizer, content["optimizer"], folder)
         if content["scaler"] is not None and accelerator.scaler is not None:
             accelerator.scaler.load_state_dict(content["scaler"])
+    average = _moving_average(model, settings.training, content, folder)
     sampler = make_sampler(
         settings.data,
         train_set,
@@ -163,6 +167,7 @@ def _begin(
         total_steps=count_steps(sampler, settings.training),
         fingerprint=mark,
         state=state,
+        average=average,
         started_step=state.step,
         elapsed_before=state.elapsed_s,
     )
@@ -171,6 +176,17 @@ def _begin(
     if not resume:
         run.save()
     return run
+
+
+def _moving_average(
+    model: SpeechModel, config: TrainingConfig, content: dict[str, Any] | None, folder: Path
+) -> MovingAverage | None:
+    if config.ema_decay is None:
+        return None
+    average = MovingAverage(model, config.ema_decay)
+    if content is not None:
+        _restore(average, content.get("average", {}), folder)
+    return average
 
 
 def _restore(part: Any, state: dict[str, Any], folder: Path) -> None:

@@ -25,6 +25,7 @@ from seqlab.training.checkpoint import (
     save_checkpoint,
 )
 from seqlab.training.config import TrainingConfig
+from seqlab.training.ema import MovingAverage, judged_weights
 from seqlab.training.observer import Observer, Progress
 from seqlab.training.optim import OptimizerConfig
 from seqlab.training.schedule import ScheduleConfig, learning_rate_factor
@@ -81,7 +82,7 @@ class Session:
     """The pieces of a training in progress, and what happens between its steps.
 
     The optimizer and module are prepared by the accelerator, ``model`` is the one inside; the
-    writer is None on all processes but the main one.
+    writer is None on all processes but the main one. A moving average stands for the weights.
     """
 
     accelerator: Accelerator
@@ -97,6 +98,7 @@ class Session:
     total_steps: int
     fingerprint: str
     state: TrainingState
+    average: MovingAverage | None = None
     writer: MetricsWriter | None = None
     started: float = field(default_factory=time.perf_counter)
     started_step: int = 0
@@ -216,7 +218,8 @@ class Session:
 
     def _validate(self, dev_set: SpeechDataset) -> tuple[dict[str, float], bool]:
         size = self.settings.data.batch_size or 16
-        evaluation = evaluate(self.model, dev_set, batch_size=size)
+        with judged_weights(self.average):
+            evaluation = evaluate(self.model, dev_set, batch_size=size)
         figures = {"dev_loss": evaluation.loss}
         figures |= {f"dev_{name}": value for name, value in evaluation.figures.items()}
         loss = evaluation.loss if math.isfinite(evaluation.loss) else math.inf
@@ -234,7 +237,8 @@ class Session:
         self.state.elapsed_s = self.elapsed_s
         if self.writer is None:
             return
-        weights = {"epoch": self.state.epoch, "model": self.model.state_dict()}
+        average = None if self.average is None else self.average.state_dict()
+        weights = {"epoch": self.state.epoch, "model": average or self.model.state_dict()}
         if best:
             save_atomically(weights, self.path("best"))
         if keep_epoch and self.config.average_last:
@@ -251,6 +255,7 @@ class Session:
             seed=self.settings.seed,
             settings=self.settings.recipe,
             data_fingerprint=self.fingerprint,
+            average=average,
         )
 
     def finish(self) -> TrainingResult:
@@ -267,6 +272,8 @@ class Session:
         elif result == "best" and state.best is not None:
             epoch = state.best_epoch
             self.model.load_state_dict(load_safely(self.path("best"))["model"])
+        elif self.average is not None:
+            self.model.load_state_dict(self.average.state_dict())
         self.model.eval()
         return TrainingResult(result, epoch, state.step, self.elapsed_s, state.history)
 
