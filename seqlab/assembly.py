@@ -55,8 +55,8 @@ def normalizer_wiring(frontend: Frontend) -> dict[str, int]:
 
 
 def task_of(head: Head) -> str:
-    """``"ctc"`` (text) or ``"classification"`` (one label an utterance)."""
-    return "classification" if head.output == "label" else "ctc"
+    """``"transcription"`` (text) or ``"classification"`` (one label an utterance)."""
+    return "classification" if head.output == "label" else "transcription"
 
 
 def check_task(head: Head, tokenizer: Tokenizer) -> None:

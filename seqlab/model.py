@@ -81,7 +81,7 @@ class SpeechModel(nn.Module):
 
     @property
     def task(self) -> str:
-        """``"ctc"`` (text) or ``"classification"`` (one label an utterance)."""
+        """``"transcription"`` (text) or ``"classification"`` (one label an utterance)."""
         return assembly.task_of(self.head)
 
     @property
@@ -162,7 +162,7 @@ class SpeechModel(nn.Module):
         if self.spec_augment is None or batch.seeds is None or self.head.output != "frames":
             raise ModelError(
                 "training.consistency above 0 compares two maskings of an utterance and needs a "
-                "spec_augment section and a head that answers every frame; add them, or leave it out"
+                "spec_augment section and a head that answers each frame; add them, or leave it out"
             )
         features, frames = self.features(batch.waveform, batch.lengths)
         seeds = torch.cat([batch.seeds, other_seeds(batch.seeds)])

@@ -111,7 +111,7 @@ def test_output_lengths_are_what_forward_gives() -> None:
     log_probs, encoded_lengths = model(torch.zeros(4, 8000), lengths)
     assert encoded_lengths.tolist() == model.output_lengths(lengths).tolist()
     assert log_probs.shape[1] == encoded_lengths.max()
-    assert model.task == "ctc" and classifier().task == "classification"
+    assert model.task == "transcription" and classifier().task == "classification"
 
 
 def test_masks_only_in_training_with_seeds() -> None:
@@ -291,7 +291,7 @@ def test_saving_spares_foreign_folders(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     recogniser().save(tmp_path / "empty")
     recogniser().save(tmp_path / "new" / "parents" / "model")
-    assert SpeechModel.load(tmp_path / "new" / "parents" / "model").task == "ctc"
+    assert SpeechModel.load(tmp_path / "new" / "parents" / "model").task == "transcription"
 
 
 @pytest.mark.parametrize("renamed", [0, 1, 2])

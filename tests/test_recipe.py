@@ -95,7 +95,7 @@ def test_model_of_a_recipe(path: Path) -> None:
     state = torch.random.get_rng_state()
     model = build_model(recipe, tokenizer)
     assert torch.equal(torch.random.get_rng_state(), state)
-    assert model.task == "ctc" and model.frame_s == pytest.approx(0.04)
+    assert model.task == "transcription" and model.frame_s == pytest.approx(0.04)
     assert model.encoder.input_dim == 12 and model.head.num_classes == len(tokenizer) == 6
     assert model.normalizer is not None and model.spec_augment is not None
     assert model.facts["synthetic"] is False and model.facts["recipe"] == recipe.as_dict()
@@ -123,7 +123,7 @@ def test_a_model_of_a_recipe_survives_saving(path: Path, tmp_path: Path) -> None
 
 def test_summary(path: Path) -> None:
     summary = check_recipe(load_recipe(path))
-    assert (summary.task, summary.sample_rate, summary.num_classes) == ("ctc", 8000, None)
+    assert (summary.task, summary.sample_rate, summary.num_classes) == ("transcription", 8000, None)
     assert summary.frame_s == pytest.approx(0.04) and summary.parameters > 100
     label = (
         "--text={class_path: seqlab.text.tokenizers.LabelTokenizer, init_args: {labels: [a, b]}}"

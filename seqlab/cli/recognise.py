@@ -35,7 +35,7 @@ def check_task(model: SpeechModel, name: str, task: str) -> None:
     """
     if model.task != task:
         does, command = {
-            "ctc": ("transcribes speech", "transcribe"),
+            "transcription": ("transcribes speech", "transcribe"),
             "classification": ("classifies recordings", "classify"),
         }[model.task]
         raise ModelError(f"{name} {does}; use seqlab {command}")

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
     from seqlab.cli.locate import load_model, warn_if_synthetic
 
     model = load_model(args.model, args.allow_module)
-    recognise.check_task(model, args.model, "ctc")
+    recognise.check_task(model, args.model, "transcription")
     warn_if_synthetic(model)
     failed: list[str] = []
     collected = []

@@ -61,7 +61,7 @@ def evaluation_contents(
     split = "test" if "test" in evaluations else list(evaluations)[-1]
     evaluation = evaluations[split]
     records = evaluation["records"]
-    words = evaluation["task"] == "ctc"
+    words = evaluation["task"] != "classification"
     references = [record["reference"] for record in records]
     hypotheses = [record["hypothesis"] for record in records]
     worst = worst_records(records, words)

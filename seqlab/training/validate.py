@@ -64,7 +64,7 @@ class Evaluation:
     """Figures of a model on a set of utterances.
 
     Args:
-        task: "ctc" or "classification".
+        task: "transcription" or "classification".
         loss: Mean over the utterances whose loss is finite; NaN where none is.
         metric: "word_error_rate" or "accuracy".
         value: The figure; error rates are at least 0, an accuracy is in [0, 1].
@@ -243,13 +243,13 @@ def summarize(
     """Figures and records of the answers (id, hypothesis, confidence, loss) to utterances.
 
     Args:
-        task: "ctc" or "classification".
+        task: "transcription" or "classification".
         utterances: At least one.
         references: Their targets, normalised as the model's answers are.
         answers: In the same order.
     """
     hypotheses = [answer[1] for answer in answers]
-    if task == "ctc":
+    if task == "transcription":
         words = error_rate(references, hypotheses, unit="word")
         errors = [alignment.errors for alignment in words.alignments]
         sizes = [alignment.reference_length for alignment in words.alignments]

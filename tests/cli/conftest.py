@@ -73,4 +73,4 @@ def keywords(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 @pytest.fixture(scope="session")
 def speech(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A CTC recogniser of sequences of tones."""
-    return train(tmp_path_factory.mktemp("speech"), "ctc", False)
+    return train(tmp_path_factory.mktemp("speech"), "transcription", False)

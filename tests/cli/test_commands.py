@@ -94,7 +94,7 @@ def test_check_explains(call: Call, speech: Trained) -> None:
     assert "SeparableConvEncoder" in outcome.out
     assert re.search(r"train\s+22 utterances", outcome.out)
     facts = json.loads(call("check", speech.recipe, "--json").out)["recipe"]
-    assert facts["task"] == "ctc"
+    assert facts["task"] == "transcription"
     assert facts["parameters"] > 0
 
 

@@ -67,8 +67,8 @@ def record(reference: str, hypothesis: str, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def evaluation(records: list[dict[str, Any]], task: str = "ctc") -> dict[str, Any]:
-    metric = "word_error_rate" if task == "ctc" else "accuracy"
+def evaluation(records: list[dict[str, Any]], task: str = "transcription") -> dict[str, Any]:
+    metric = "word_error_rate" if task == "transcription" else "accuracy"
     return {
         "task": task,
         "loss": 0.25,

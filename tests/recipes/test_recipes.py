@@ -34,7 +34,7 @@ def test_recipe_is_checked(path: Path, tmp_path: Path) -> None:
     summary = check_recipe(recipe)
     assert summary.parameters > 0
     assert summary.task == (
-        "ctc" if path.relative_to(RECIPES).parts[0] == "asr" else "classification"
+        "transcription" if path.relative_to(RECIPES).parts[0] == "asr" else "classification"
     )
     assert recipe.synthetic == ("synthetic" in path.parent.name)
     assert recipe.title and recipe.data.root.startswith("data/")
@@ -62,7 +62,7 @@ def test_recipe_trains_two_steps(path: Path, tmp_path: Path) -> None:
     model = SpeechModel.load(tmp_path / "run" / "model")
     assert model.facts["synthetic"] == recipe.synthetic
     wav = next((tmp_path / "data").glob("*.wav"))
-    assert len(model.transcribe(wav) if model.task == "ctc" else model.classify(wav)) == 1
+    assert len(model.transcribe(wav) if model.task == "transcription" else model.classify(wav)) == 1
 
 
 def make_corpus(folder: Path, recipe: Recipe, speakers: tuple[str, ...]) -> None:

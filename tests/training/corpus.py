@@ -51,7 +51,7 @@ def make_corpus(root: Path, task: str, train: int = 22, other: int = 7) -> Path:
     return root
 
 
-def make_recipe(root: Path, task: str = "ctc", **changes: Any) -> Recipe:
+def make_recipe(root: Path, task: str = "transcription", **changes: Any) -> Recipe:
     """A recipe for `make_corpus`; ``changes`` such as ``training__epochs=2`` replace values."""
     classifies = task == "classification"
     raw: dict[str, Any] = {

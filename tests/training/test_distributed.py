@@ -40,7 +40,7 @@ def losses(output: str) -> list[float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", ["ctc", "classification"])
+@pytest.mark.parametrize("task", ["transcription", "classification"])
 def test_two_processes_as_one(task: str, tmp_path: Path) -> None:
     """21 utterances in batches of 5, two batches a step: shares and steps of unequal size."""
     root = make_corpus(tmp_path / "corpus", task, train=21, other=5)

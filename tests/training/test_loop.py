@@ -45,7 +45,7 @@ def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_corpus(tmp_path_factory.mktemp("texts"), "ctc", train=9, other=3)
+    return make_corpus(tmp_path_factory.mktemp("texts"), "transcription", train=9, other=3)
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -238,9 +238,9 @@ def test_resuming_with_another_recipe_names_the_differences(texts: Path, tmp_pat
 
 
 def test_resuming_with_other_data_is_refused(tmp_path: Path) -> None:
-    root = make_corpus(tmp_path / "corpus", "ctc", train=9, other=3)
+    root = make_corpus(tmp_path / "corpus", "transcription", train=9, other=3)
     run(make_recipe(root), tmp_path / "run")
-    make_corpus(tmp_path / "corpus", "ctc", train=10, other=3)
+    make_corpus(tmp_path / "corpus", "transcription", train=10, other=3)
     with pytest.raises(TrainingError, match="the training data differ"):
         run(make_recipe(root), tmp_path / "run", resume=True)
 

@@ -15,7 +15,7 @@ from .test_loop import Recorder
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    return make_corpus(tmp_path / "corpus", "ctc", train=6, other=2)
+    return make_corpus(tmp_path / "corpus", "transcription", train=6, other=2)
 
 
 def spoken(name: str, frames: int, text: str) -> Utterance:

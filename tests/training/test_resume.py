@@ -31,7 +31,7 @@ CHANGES: dict[str, Any] = {
 
 
 def start(root: Path, folder: Path, *rest: str, **changes: Any) -> subprocess.Popen[str]:
-    arguments = [str(root), str(folder), "ctc", json.dumps(CHANGES | changes), *rest]
+    arguments = [str(root), str(folder), "transcription", json.dumps(CHANGES | changes), *rest]
     return subprocess.Popen(
         [sys.executable, str(SCRIPT), *arguments],
         stdout=subprocess.PIPE,
@@ -59,7 +59,7 @@ def stop_at(process: subprocess.Popen[str], step: int, number: signal.Signals) -
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_corpus(tmp_path_factory.mktemp("corpus"), "ctc", train=21, other=3)
+    return make_corpus(tmp_path_factory.mktemp("corpus"), "transcription", train=21, other=3)
 
 
 @pytest.fixture(scope="module")

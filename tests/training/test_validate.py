@@ -24,7 +24,7 @@ def test_word_errors_by_hand() -> None:
     references = ["one two three", "four", "five six"]
     answers = [("a", "one too three", 0.9, 3.0), ("b", "four four", 0.8, math.inf)]
     answers.append(("c", "", 0.1, 5.0))
-    result = summarize("ctc", utterances, references, answers)
+    result = summarize("transcription", utterances, references, answers)
     assert result.metric == "word_error_rate"
     assert result.value == result.error == pytest.approx(4 / 6)
     assert [r.errors for r in result.records] == [1, 1, 2]
@@ -48,14 +48,14 @@ def test_accuracy_by_hand() -> None:
 
 
 def test_one_utterance_has_no_interval_and_no_infinities_in_json() -> None:
-    result = summarize("ctc", [spoken("a")], [""], [("a", "noise", 0.5, math.inf)])
+    result = summarize("transcription", [spoken("a")], [""], [("a", "noise", 0.5, math.inf)])
     assert result.interval() is None
     assert math.isinf(result.value) and math.isnan(result.loss)
     content = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert content["value"] is None and content["loss"] is None
 
 
-@pytest.mark.parametrize("task", ["ctc", "classification"])
+@pytest.mark.parametrize("task", ["transcription", "classification"])
 def test_batches_do_not_matter(task: str, tmp_path: Path) -> None:
     root = make_corpus(tmp_path, task, train=2, other=7)
     recipe = make_recipe(root, task, normalize=None)
@@ -74,7 +74,7 @@ def test_batches_do_not_matter(task: str, tmp_path: Path) -> None:
 
 
 def test_references_are_normalised_as_the_answers_are(tmp_path: Path) -> None:
-    root = make_corpus(tmp_path, "ctc", train=2, other=2)
+    root = make_corpus(tmp_path, "transcription", train=2, other=2)
     recipe = make_recipe(root, normalize=None)
     model = build_model(recipe, build_tokenizer(recipe, ["abc"]))
     utterances = read_manifest(root / "dev.jsonl.gz")
@@ -86,7 +86,7 @@ def test_references_are_normalised_as_the_answers_are(tmp_path: Path) -> None:
 
 
 def test_nothing_to_evaluate(tmp_path: Path) -> None:
-    root = make_corpus(tmp_path, "ctc", train=2, other=2)
+    root = make_corpus(tmp_path, "transcription", train=2, other=2)
     recipe = make_recipe(root, normalize=None)
     model = build_model(recipe, build_tokenizer(recipe, ["abc"]))
     with pytest.raises(DataError, match="0 utterances cannot be evaluated"):
