@@ -5,7 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from seqlab.blocks.checks import check_sequence
-from seqlab.blocks.convolution import FrameConv, MaskedActivation
+from seqlab.blocks.convolution import MaskedActivation
+from seqlab.blocks.frames import FrameConv
 from seqlab.checks import check_at_least
 from seqlab.contracts import Between, Encoder
 from seqlab.lengths import Length, zero_padding

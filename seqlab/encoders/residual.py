@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from seqlab.blocks.checks import check_sequence
 from seqlab.blocks.cnn import ImageConv, ResidualImageBlock
-from seqlab.blocks.convolution import FrameConv, MaskedActivation
+from seqlab.blocks.convolution import MaskedActivation
+from seqlab.blocks.frames import FrameConv
 from seqlab.blocks.normalization import MaskedBatchNorm
 from seqlab.checks import check_at_least
 from seqlab.contracts import Between, Encoder

@@ -8,11 +8,11 @@ from torch.nn import functional
 
 from seqlab.blocks.cnn import ImageConv, ResidualImageBlock
 from seqlab.blocks.convolution import (
-    FrameConv,
     MaskedActivation,
     SeparableConv,
     SqueezeExcitation,
 )
+from seqlab.blocks.frames import CausalConv, ChunkedConv, FrameConv
 from seqlab.blocks.subsampling import ConvSubsampling
 from seqlab.errors import SeqlabError
 from seqlab.lengths import valid_mask, zero_padding
