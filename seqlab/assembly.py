@@ -23,11 +23,21 @@ from seqlab.contracts import Encoder, Frontend, Head
 from seqlab.errors import ModelError, SeqlabError
 from seqlab.frontend.augment import SpecAugment
 from seqlab.frontend.normalize import Normalizer
+from seqlab.heads.intermediate import IntermediateCTC
 from seqlab.saving import CONFIG_NAME, WEIGHTS_NAME, StoredModel
 from seqlab.text.tokenizers import Tokenizer
 from seqlab.values import shown
 
-PARTS = ("frontend", "normalizer", "spec_augment", "encoder", "head", "tokenizer")
+PARTS = (
+    "frontend",
+    "normalizer",
+    "spec_augment",
+    "encoder",
+    "head",
+    "intermediate",
+    "tokenizer",
+)
+OPTIONAL = ("normalizer", "spec_augment", "intermediate")
 MAX_BUFFER_ELEMENTS = 2**26  # of tables a component computes for itself and does not store
 MAX_SIZE = 2**16  # of any integer argument, unless the stored weights hold more values
 _STRIDE_PROBE = 5040  # frames; a multiple of every stride up to 10, and of 12, 14, 15 and 16
@@ -104,7 +114,7 @@ def build_parts(stored: StoredModel, allow_modules: Sequence[str]) -> dict[str, 
         raise ModelError(f"facts is {shown(facts)}, must be a mapping")
 
     def make(part: str, contract: type[Any], **wired: Any) -> Any:
-        if specs[part] is None and part in ("normalizer", "spec_augment"):
+        if specs[part] is None and part in OPTIONAL:
             return None
         build = partial(components.build, specs[part], contract, where=part, **wired)
         build = partial(build, allow_modules=allow_modules)
@@ -118,11 +128,14 @@ def build_parts(stored: StoredModel, allow_modules: Sequence[str]) -> dict[str, 
     normalizer = make("normalizer", Normalizer, **normalizer_wiring(frontend))
     spec_augment = make("spec_augment", SpecAugment)
     encoder = make("encoder", Encoder, input_dim=frontend.output_dim)
-    head = make("head", Head, input_dim=encoder.output_dim, num_classes=len(tokenizer))
+    sizes = {"input_dim": encoder.output_dim, "num_classes": len(tokenizer)}
+    head = make("head", Head, **sizes)
+    intermediate = make("intermediate", IntermediateCTC, **sizes)
     return {
         "frontend": frontend,
         "encoder": encoder,
         "head": head,
+        "intermediate": intermediate,
         "tokenizer": tokenizer,
         "normalizer": normalizer,
         "spec_augment": spec_augment,

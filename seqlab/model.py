@@ -18,12 +18,13 @@ from torch import Tensor, nn
 
 import seqlab
 from seqlab import assembly, components, saving
-from seqlab.contracts import Decoder, Encoder, Frontend, Head, Hypothesis
+from seqlab.contracts import Between, Decoder, Encoder, Frontend, Head, Hypothesis
 from seqlab.decoding.default import default_decoder
 from seqlab.errors import AudioError, ModelError, RecipeError, SeqlabError
 from seqlab.frontend.augment import SpecAugment
 from seqlab.frontend.normalize import Normalizer
 from seqlab.heads.consistency import other_seeds, symmetric_divergence
+from seqlab.heads.intermediate import IntermediateCTC, Taps, check_intermediate
 from seqlab.lengths import pad_stack
 from seqlab.recordings import Recording, as_recordings, evaluating
 from seqlab.text.tokenizers import Tokenizer
@@ -55,6 +56,7 @@ class SpeechModel(nn.Module):
         tokenizer: Fitted; text or labels to numbers and back.
         normalizer: Of features, if any.
         spec_augment: Masking of features, in training only.
+        intermediate: CTC between the encoder's layers, if any.
         facts: Plain data kept beside the weights, such as whether the training speech was
             synthetic.
 
@@ -70,12 +72,16 @@ class SpeechModel(nn.Module):
         tokenizer: Tokenizer,
         normalizer: Normalizer | None = None,
         spec_augment: SpecAugment | None = None,
+        intermediate: IntermediateCTC | None = None,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         assembly.check_fit(frontend, encoder, head, tokenizer)
+        if intermediate is not None:
+            check_intermediate(intermediate, encoder, head)
         self.frontend, self.encoder, self.head = frontend, encoder, head
         self.normalizer, self.spec_augment = normalizer, spec_augment
+        self.intermediate = intermediate
         self.tokenizer = tokenizer
         self.facts: dict[str, Any] = dict(facts or {})
 
@@ -112,7 +118,11 @@ class SpeechModel(nn.Module):
         return features, frames
 
     def encode(
-        self, waveform: Tensor, lengths: Tensor, seeds: Tensor | None = None
+        self,
+        waveform: Tensor,
+        lengths: Tensor,
+        seeds: Tensor | None = None,
+        taps: Between | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Encoded (B, T', D) and lengths (B,) of waveform (B, N), lengths (B,).
 
@@ -121,12 +131,28 @@ class SpeechModel(nn.Module):
             lengths: (B,), samples.
             seeds: (B,), int64; of each utterance's masks. Without them, or outside of training
                 mode, nothing is masked.
+            taps: Looks between the encoder's layers; None takes what ``between`` returns.
         """
         features, frames = self.features(waveform, lengths)
         if self.training and self.spec_augment is not None and seeds is not None:
             features = self.spec_augment(features, frames, seeds)
-        encoded, encoded_lengths = self.encoder(features, frames)
-        return encoded, encoded_lengths
+        return self._encoded(features, frames, self.between() if taps is None else taps)
+
+    def between(self) -> Between | None:
+        """What one pass or step of the encoder is given to look between its layers, if any.
+
+        Self-conditioned CTC alone needs it outside of training: a stream gives it to the
+        encoder's ``step`` and ``flush``.
+        """
+        part = self.intermediate
+        return None if part is None or part.condition is None else Taps(part, self.head)
+
+    def _encoded(
+        self, features: Tensor, frames: Tensor, between: Between | None
+    ) -> tuple[Tensor, Tensor]:
+        looked = {} if between is None else {"between": between}
+        encoded, lengths = self.encoder(features, frames, **looked)
+        return encoded, lengths
 
     def forward(
         self, waveform: Tensor, lengths: Tensor, seeds: Tensor | None = None
@@ -144,20 +170,27 @@ class SpeechModel(nn.Module):
                 the two views' predictions is added to the mean of their losses (CR-CTC).
         """
         targets, target_lengths = batch.targets, batch.target_lengths
-        if not (consistency and self.training):
-            encoded, lengths = self.encode(batch.waveform, batch.lengths, batch.seeds)
-            return self.head.loss(encoded, lengths, targets, target_lengths)
-        encoded, lengths = self._encode_twice(batch)
-        both = targets.repeat(2, 1), target_lengths.repeat(2)
-        first, second = self.head.loss(encoded, lengths, *both).view(2, -1)
+        taps = None if self.intermediate is None else Taps(self.intermediate, self.head)
+        twice = consistency > 0 and self.training
+        if twice:
+            encoded, lengths = self._encode_twice(batch, taps)
+            targets, target_lengths = targets.repeat(2, 1), target_lengths.repeat(2)
+        else:
+            encoded, lengths = self.encode(batch.waveform, batch.lengths, batch.seeds, taps)
+        losses = self.head.loss(encoded, lengths, targets, target_lengths)
+        if taps is not None:
+            losses = taps.mix(losses, lengths, targets, target_lengths)
+        if not twice:
+            return losses
+        first, second = losses.view(2, -1)
         views = self.head(encoded, lengths).view(2, len(first), encoded.shape[1], -1)
         divergence = symmetric_divergence(views[0], views[1], lengths[: len(first)])
         if getattr(self.head, "length_normalized", False):
-            divergence = divergence / target_lengths.clamp(min=1)
+            divergence = divergence / batch.target_lengths.clamp(min=1)
         loss: Tensor = (first + second) / 2 + consistency * divergence
         return loss
 
-    def _encode_twice(self, batch: Batch) -> tuple[Tensor, Tensor]:
+    def _encode_twice(self, batch: Batch, taps: Taps | None) -> tuple[Tensor, Tensor]:
         """Encoded (2 B, T', D) and lengths (2 B,): under one set of masks, then another."""
         if self.spec_augment is None or batch.seeds is None or self.head.output != "frames":
             raise ModelError(
@@ -168,8 +201,7 @@ class SpeechModel(nn.Module):
         seeds = torch.cat([batch.seeds, other_seeds(batch.seeds)])
         frames = frames.repeat(2)
         features = self.spec_augment(features.repeat(2, 1, 1), frames, seeds)
-        encoded, lengths = self.encoder(features, frames)
-        return encoded, lengths
+        return self._encoded(features, frames, taps)
 
     def decode(
         self, log_probs: Tensor, lengths: Tensor, decoder: Decoder | None = None

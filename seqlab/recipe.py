@@ -23,6 +23,7 @@ from seqlab.data.config import DataConfig
 from seqlab.errors import DataError, RecipeError, SeqlabError
 from seqlab.frontend.augment import SpecAugment
 from seqlab.frontend.normalize import Normalizer
+from seqlab.heads.intermediate import IntermediateCTC, check_intermediate
 from seqlab.model import SpeechModel
 from seqlab.recipe_file import dump_yaml, merge_overrides, read_yaml, settle
 from seqlab.recipe_schema import check_component, check_settings, fill_defaults
@@ -44,7 +45,9 @@ _COMPONENTS: dict[str, tuple[type, tuple[str, ...]]] = {  # section -> contract,
     "spec_augment": (SpecAugment, ()),
     "encoder": (Encoder, ("input_dim",)),
     "head": (Head, ("input_dim", "num_classes")),
+    "intermediate": (IntermediateCTC, ("input_dim", "num_classes")),
 }
+_ONE_CLASS: dict[str, type] = {"spec_augment": SpecAugment, "intermediate": IntermediateCTC}
 _SETTINGS: dict[str, type] = {
     "data": DataConfig,
     "optimizer": OptimizerConfig,
@@ -70,6 +73,7 @@ class Recipe:
         head: Spec of the Head.
         normalize: Spec of the Normalizer, or None.
         spec_augment: Arguments of SpecAugment, or None.
+        intermediate: Arguments of IntermediateCTC, or None.
         optimizer: The update rule.
         schedule: How the learning rate moves.
         training: How long and how exactly.
@@ -87,6 +91,7 @@ class Recipe:
     head: Spec
     normalize: Spec | None = None
     spec_augment: Spec | None = None
+    intermediate: Spec | None = None
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -188,6 +193,8 @@ def check_recipe(recipe: Recipe) -> RecipeSummary:
             num_classes = None
         parts = _build_parts(recipe, num_classes or _PLACEHOLDER_CLASSES)
         assembly.check_task(parts["head"], tokenizer)
+        if parts["intermediate"] is not None:
+            check_intermediate(parts["intermediate"], parts["encoder"], parts["head"])
     modules = [part for part in parts.values() if part is not None]
     frontend, encoder = parts["frontend"], parts["encoder"]
     return RecipeSummary(
@@ -216,18 +223,18 @@ def _check(raw: dict[str, Any], allow_modules: tuple[str, ...]) -> Recipe:
             raise RecipeError(f"section {name!r} is missing; add it")
     specs = {
         name: check_component(
-            _spec_augment(raw[name]) if name == "spec_augment" else raw[name],
+            _spec(name, raw[name]),
             *_COMPONENTS[name],
             where=name,
-            arguments_where=name if name == "spec_augment" else f"{name}.init_args",
+            arguments_where=name if name in _ONE_CLASS else f"{name}.init_args",
             allow_modules=allow_modules,
         )
         for name in _COMPONENTS
         if raw.get(name) is not None
     }
     sections: dict[str, Any] = dict(fill_defaults(specs, _COMPONENTS))
-    if "spec_augment" in sections:
-        sections["spec_augment"] = sections["spec_augment"]["init_args"]
+    for name in sections.keys() & _ONE_CLASS.keys():
+        sections[name] = sections[name]["init_args"]
     for name, cls in _SETTINGS.items():
         if raw.get(name) is not None:
             sections[name] = check_settings(cls, raw[name], name)
@@ -250,13 +257,12 @@ def _build_modules(recipe: Recipe, num_classes: int) -> dict[str, Any]:
     def make(spec: Spec | None, contract: type[Any], where: str, **wired: Any) -> Any:
         if spec is None:
             return None
-        allowed = recipe.allow_modules
+        spec, allowed = _spec(where, spec), recipe.allow_modules
         return components.build(spec, contract, where=where, allow_modules=allowed, **wired)
 
     frontend = make(recipe.frontend, Frontend, "frontend")
     encoder = make(recipe.encoder, Encoder, "encoder", input_dim=frontend.output_dim)
     wired = {"input_dim": encoder.output_dim, "num_classes": num_classes}
-    masks = None if recipe.spec_augment is None else _spec_augment(recipe.spec_augment)
     return {
         "frontend": frontend,
         "encoder": encoder,
@@ -264,14 +270,17 @@ def _build_modules(recipe: Recipe, num_classes: int) -> dict[str, Any]:
         "normalizer": make(
             recipe.normalize, Normalizer, "normalize", **assembly.normalizer_wiring(frontend)
         ),
-        "spec_augment": make(masks, SpecAugment, "spec_augment"),
+        "spec_augment": make(recipe.spec_augment, SpecAugment, "spec_augment"),
+        "intermediate": make(recipe.intermediate, IntermediateCTC, "intermediate", **wired),
     }
 
 
-def _spec_augment(arguments: Any) -> Spec:
-    """The spec of the section that holds arguments alone, there being one class."""
-    path = f"{SpecAugment.__module__}.{SpecAugment.__qualname__}"
-    return {"class_path": path, "init_args": arguments}
+def _spec(section: str, content: Any) -> Any:
+    """The spec of a section; of the sections that hold arguments alone, there being one class."""
+    if section not in _ONE_CLASS:
+        return content
+    cls = _ONE_CLASS[section]
+    return {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": content}
 
 
 def train_recipe(

@@ -90,8 +90,13 @@ class CTCHead(Head):
         Raises:
             SeqlabError: If a shape does not fit, or a target is the blank or no class.
         """
+        return self.loss_of(self.forward(encoded, lengths), lengths, targets, target_lengths)
+
+    def loss_of(
+        self, log_probs: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor
+    ) -> Tensor:
+        """The same ``loss`` (B,), of log-probabilities (B, T', C) that ``forward`` returned."""
         targets = self._checked_targets(targets, target_lengths)
-        log_probs = self.forward(encoded, lengths)
         if log_probs.shape[1] == 0:
             log_probs = functional.pad(log_probs, (0, 0, 0, 1))
         feasible = ctc_required_lengths(targets, target_lengths) <= lengths
