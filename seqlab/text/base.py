@@ -38,6 +38,14 @@ class Tokenizer(Described, abc.ABC):
     def decode(self, tokens: Sequence[int]) -> str:
         """Text of token indices (U,), blanks skipped; DataError for an index out of range."""
 
+    def pieces(self, tokens: Sequence[int]) -> list[str]:
+        """What each of the tokens (U,) adds to the text, with the space before or after it.
+
+        Joined, and with the spaces tidied, they are what ``decode`` gives; a blank adds nothing.
+        A tokenizer whose tokens are less than words says so here.
+        """
+        return [f" {unit}" if unit else "" for unit in self._units_or_blanks(tokens)]
+
     @property
     def vocabulary(self) -> Vocabulary:
         """All tokens, blank included; DataError before ``fit`` or ``load_state``."""
@@ -68,6 +76,9 @@ class Tokenizer(Described, abc.ABC):
             )
         self._vocabulary = vocabulary
         return self
+
+    def _units_or_blanks(self, tokens: Sequence[int]) -> list[str]:
+        return ["" if int(t) == self.blank else self.vocabulary[int(t)] for t in tokens]
 
     def _units(self, tokens: Sequence[int]) -> list[str]:
         return [self.vocabulary[int(t)] for t in tokens if int(t) != self.blank]

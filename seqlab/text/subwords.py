@@ -85,6 +85,10 @@ class SentencePieceTokenizer(Tokenizer):
         """The subwords put together."""
         return " ".join("".join(self._units(tokens)).replace(_SPACE, " ").split())
 
+    def pieces(self, tokens: Sequence[int]) -> list[str]:
+        """The subwords, those that begin a word with a space before them."""
+        return [unit.replace(_SPACE, " ") for unit in self._units_or_blanks(tokens)]
+
     def state(self) -> dict[str, bytes]:
         """The vocabulary, for people, and the sentencepiece model."""
         return {**super().state(), MODEL_NAME: self._model}

@@ -80,6 +80,10 @@ class CharacterTokenizer(Tokenizer):
         """The characters put together, with single spaces and none at the ends."""
         return " ".join("".join(self._units(tokens)).split())
 
+    def pieces(self, tokens: Sequence[int]) -> list[str]:
+        """The characters."""
+        return self._units_or_blanks(tokens)
+
 
 class WordTokenizer(Tokenizer):
     """One token a word; for small closed vocabularies such as digit strings.
