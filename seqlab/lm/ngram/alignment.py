@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from seqlab.lm.ngram.kernels.interpolation import add_children, balance, match_rows
 from seqlab.lm.ngram.kernels.link import child_starts
 from seqlab.lm.ngram.ngrams import BackoffTable, Level, NGrams, unigram_level
+from seqlab.lm.ngram.scratch import Scratch, released
 from seqlab.lm.ngram.words import BEGIN, SPECIAL, UNKNOWN, Words
 
 __all__ = ["Aligned", "align", "backoff_weights", "child_masses", "join_ngrams", "join_words"]
@@ -164,7 +165,11 @@ def _rows_of(
 
 
 def child_masses(
-    level: Level, contexts: int, log_prob: NDArray[np.float32], lower: NDArray[np.float32]
+    level: Level,
+    contexts: int,
+    log_prob: NDArray[np.float32],
+    lower: NDArray[np.float32],
+    scratch: Scratch | None = None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int32]]:
     """For each context h the sums of p(w|h) and p(w|h') over its n-grams h w, and their number.
 
@@ -173,13 +178,16 @@ def child_masses(
         contexts: how many contexts there are, C.
         log_prob: ln p(w|h) of the n-grams.
         lower: ln p of the n-grams one order lower.
+        scratch: where the result goes; memory unless told otherwise.
 
     Returns:
         Three arrays (C,).
     """
-    high, low = np.zeros(contexts), np.zeros(contexts)
-    counts = np.zeros(contexts, np.int32)
-    add_children(level.context, level.suffix, log_prob, lower, high, low, counts)
+    scratch = scratch or Scratch()
+    high, low = scratch.zeros(contexts, np.float64), scratch.zeros(contexts, np.float64)
+    counts, context, suffix = scratch.zeros(contexts, np.int32), level.context, level.suffix
+    for part in released(len(level), context, suffix, log_prob, lower, high, low, counts):
+        add_children(context[part], suffix[part], log_prob[part], lower, high, low, counts)
     return high, low, counts
 
 
@@ -189,6 +197,7 @@ def backoff_weights(
     lower: NDArray[np.float32],
     words: int,
     fallback: NDArray[np.float32],
+    scratch: Scratch | None = None,
 ) -> NDArray[np.float32]:
     """Log back-off weights with which the probabilities after each context sum to one.
 
@@ -202,11 +211,15 @@ def backoff_weights(
         words: size of the vocabulary.
         fallback: log weights for contexts that leave less than 1e-6, which float32
             logarithms cannot tell from nothing (C,).
+        scratch: where large arrays go; memory unless told otherwise.
 
     Returns:
         Log weights (C,); 0 for contexts of no n-gram or of every word.
     """
-    out = np.empty(len(fallback), np.float32)
-    masses = child_masses(level, len(fallback), log_prob, lower)
-    balance(*masses, words - 1, fallback, out)
+    scratch = scratch or Scratch()
+    out: NDArray[np.float32] = scratch.empty(len(fallback), np.float32)
+    masses = child_masses(level, len(fallback), log_prob, lower, scratch)
+    for part in released(len(out), *masses, fallback, out):
+        high, low, counts = (array[part] for array in masses)
+        balance(high, low, counts, words - 1, fallback[part], out[part])
     return out

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from seqlab.checks import check_at_least
 from seqlab.errors import DataError, SeqlabError
@@ -18,7 +17,6 @@ from seqlab.lm.ngram.numbering import Numbering, Progress, Unknown, number_text
 from seqlab.lm.ngram.pruning import keep
 from seqlab.lm.ngram.scratch import Scratch
 from seqlab.lm.ngram.smoothing.base import Smoothing
-from seqlab.lm.ngram.smoothing.kneser_ney import ModifiedKneserNey
 from seqlab.lm.ngram.smoothing.registry import smoothing_named
 from seqlab.lm.ngram.text import SPACE, TextSource, Unit, text_blocks, unpacked_size
 
@@ -70,14 +68,7 @@ class Estimation:
         method = self.smoothing
         if not isinstance(method, Smoothing):
             method = smoothing_named(method)
-        if isinstance(method, ModifiedKneserNey) and any(self.cutoffs) and method.interpolated:
-            if any(method.cutoffs) and tuple(method.cutoffs) != tuple(self.cutoffs):
-                raise SeqlabError(
-                    f"cutoffs={tuple(self.cutoffs)} and those of the smoothing, "
-                    f"{tuple(method.cutoffs)}, differ; give them once"
-                )
-            return dataclasses.replace(method, cutoffs=tuple(self.cutoffs))
-        return method
+        return method.with_cutoffs(self.cutoffs) if any(self.cutoffs) else method
 
     def count(
         self, source: TextSource, scratch: Scratch, progress: Progress | None = None
@@ -95,15 +86,11 @@ class Estimation:
     def estimate(self, counts: NGramCounts, scratch: Scratch) -> BackoffTable:
         """The model of these counts."""
         method = self.method()
-        own: dict[str, Any] = {}
-        if isinstance(method, ModifiedKneserNey):
-            own["scratch"] = scratch
-        table = method.estimate(counts, **own)
-        cutoffs = method.cutoffs if isinstance(method, ModifiedKneserNey) else ()
-        if any(cutoffs):  # what they leave out is accounted for
-            return select_rows(table, kept_rows(counts, cutoffs))
+        table = method.estimate(counts, scratch)
+        if any(method.cutoffs):  # what they leave out is accounted for
+            return select_rows(table, kept_rows(counts, method.cutoffs, scratch), scratch)
         if any(self.cutoffs):
-            return keep(table, kept_rows(counts, self.cutoffs))
+            return keep(table, kept_rows(counts, self.cutoffs, scratch), scratch)
         return table
 
 

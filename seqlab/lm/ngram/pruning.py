@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from seqlab.checks import check_range
 from seqlab.errors import DataError
 from seqlab.lm.ngram.alignment import align, backoff_weights, child_masses
+from seqlab.lm.ngram.cutoffs import select_rows, selected
 from seqlab.lm.ngram.kernels.pruning import raise_shorter, relative_entropies
 from seqlab.lm.ngram.ngrams import BackoffTable, Level, NGrams
+from seqlab.lm.ngram.scratch import Scratch, released
 from seqlab.lm.ngram.successors import check_sums_to_one
 from seqlab.lm.ngram.words import BEGIN, END
 
@@ -106,7 +108,9 @@ def pruning_scores(
     return tuple(result)
 
 
-def keep(table: BackoffTable, kept: tuple[NDArray[np.bool_], ...]) -> BackoffTable:
+def keep(
+    table: BackoffTable, kept: tuple[NDArray[np.bool_], ...], scratch: Scratch | None = None
+) -> BackoffTable:
     """The model with some of its n-grams only; contexts that lost any sum to one again.
 
     Probabilities stay what they were, and so do the weights of contexts that lost none. Those of
@@ -116,35 +120,54 @@ def keep(table: BackoffTable, kept: tuple[NDArray[np.bool_], ...]) -> BackoffTab
         table: the model.
         kept: for each order from bigrams on which n-grams stay (N,). Highest orders that lose all
             go from the model.
+        scratch: where large arrays go; memory unless told otherwise.
 
     Raises:
         DataError: an n-gram stays, but its context or its suffix does not.
     """
-    ngrams, words = table.ngrams, len(table.ngrams.words)
-    levels, log_prob, log_backoff = [ngrams.levels[0]], [table.log_prob[0]], []
-    rows = np.arange(words, dtype=np.int32)  # new row of each old one
-    stays = np.ones(words, bool)
-    for k, mask in enumerate(kept, 1):
-        old = ngrams.levels[k]
-        if not (stays[old.suffix[mask]] & stays[old.context[mask]]).all():
-            raise DataError(
-                f"every {k + 1}-gram that is kept needs its context and suffix; keep those as well"
-            )
-        level = Level(old.first[mask], rows[old.suffix[mask]], rows[old.context[mask]])
-        probs = table.log_prob[k][mask]
-        weights = table.log_backoff[k - 1][stays]
-        lost = np.zeros(len(stays), bool)
-        if not table.unseen_backoff:
-            lost[old.context[~mask]] = True
-        fresh = backoff_weights(level, probs, log_prob[-1], words, weights)
-        log_backoff.append(np.where(lost[stays], fresh, weights))
-        levels.append(level)
-        log_prob.append(probs)
-        rows, stays = (np.cumsum(mask) - 1).astype(np.int32), mask
-    while len(levels) > 1 and len(levels[-1]) == 0:  # the highest orders may be gone altogether
-        levels.pop(), log_prob.pop(), log_backoff.pop()
-    smaller = NGrams(ngrams.words, tuple(levels))
-    return BackoffTable(smaller, tuple(log_prob), tuple(log_backoff), table.unseen_backoff)
+    scratch = scratch or Scratch()
+    _check_links(table.ngrams, kept)
+    smaller = select_rows(table, kept, scratch)
+    if table.unseen_backoff:
+        return smaller
+    words, stays, log_backoff = len(table.ngrams.words), None, []
+    for k in range(1, smaller.order):
+        weights, level = smaller.log_backoff[k - 1], smaller.ngrams.levels[k]
+        lost = _lost(table.ngrams.levels[k], kept[k - 1], table.ngrams.sizes[k - 1], scratch)
+        if stays is not None:
+            lost = selected(lost, stays, len(weights), scratch)
+        fresh = backoff_weights(
+            level, smaller.log_prob[k], smaller.log_prob[k - 1], words, weights, scratch
+        )
+        for part in released(len(fresh), lost, fresh, weights):
+            np.copyto(fresh[part], weights[part], where=~lost[part])
+        log_backoff.append(fresh)
+        stays = kept[k - 1]
+    return replace(smaller, log_backoff=tuple(log_backoff))
+
+
+def _check_links(ngrams: NGrams, kept: tuple[NDArray[np.bool_], ...]) -> None:
+    """Raise DataError unless the context and the suffix of every n-gram that stays do, too."""
+    for k, mask in enumerate(kept[1:], 2):
+        stays, level = kept[k - 2], ngrams.levels[k]
+        for part in released(len(mask), mask, stays, level.suffix, level.context):
+            chosen = mask[part]
+            shorter = level.suffix[part][chosen], level.context[part][chosen]
+            if not all(stays[rows].all() for rows in shorter):
+                raise DataError(
+                    f"every {k + 1}-gram that is kept needs its context and suffix; keep those as "
+                    "well"
+                )
+
+
+def _lost(
+    level: Level, mask: NDArray[np.bool_], contexts: int, scratch: Scratch
+) -> NDArray[np.bool_]:
+    """Which contexts lose an n-gram (C,)."""
+    lost: NDArray[np.bool_] = scratch.zeros(contexts, np.bool_)
+    for part in released(len(mask), mask, level.context, lost):
+        lost[level.context[part][~mask[part]]] = True
+    return lost
 
 
 def prune(table: BackoffTable, threshold: float, history: BackoffTable | None = None) -> Pruned:

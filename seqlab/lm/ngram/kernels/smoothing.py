@@ -1,7 +1,8 @@
 """Compiled loops of the smoothings: sums over histories, interpolation and backing off.
 
 A row is a k-gram h w, in suffix order; ``context`` is the row of its history h and ``suffix`` the
-row of h' w, both one order lower, where h' is h without its first word.
+row of h' w, both one order lower, where h' is h without its first word. Numbers of histories come
+in pairs (M, 2), so that one look at the memory finds both: ``sums`` holds c(h) and N1+(h .).
 """
 
 from __future__ import annotations
@@ -9,72 +10,106 @@ from __future__ import annotations
 import numpy as np
 
 from seqlab.compiled import compiled
+from seqlab.lm.ngram.kernels.prefetch import prefetch
+
+_AHEAD = 24  # k-grams whose histories are asked for before they are needed
 
 
 @compiled
-def sum_histories(context, occurrences, totals, types):
+def sum_histories(context, occurrences, sums):
     """Adds up, for each history, its occurrences and its different next words."""
     for i in range(len(occurrences)):
+        if i + _AHEAD < len(occurrences):
+            prefetch(sums, 2 * np.int64(context[i + _AHEAD]))
         if occurrences[i] > 0:
-            totals[context[i]] += occurrences[i]
-            types[context[i]] += 1
+            h = context[i]
+            sums[h, 0] += occurrences[i]
+            sums[h, 1] += 1
 
 
 @compiled
-def interpolate(occurrences, discount, context, suffix, scale, rest, lower, out):
-    """p(w | h) = scale(h) max(c(h w) - discount, 0) + rest(h) p(w | h')."""
+def interpolate(occurrences, discount, context, suffix, weights, lower, out):
+    """p(w | h) = scale(h) max(c(h w) - discount, 0) + rest(h) p(w | h').
+
+    ``weights`` holds scale(h) and rest(h).
+    """
     for i in range(len(occurrences)):
+        if i + _AHEAD < len(occurrences):
+            prefetch(weights, 2 * np.int64(context[i + _AHEAD]))
         h = context[i]
-        out[i] = scale[h] * max(occurrences[i] - discount, 0.0) + rest[h] * lower[suffix[i]]
+        own = weights[h, 0] * max(occurrences[i] - discount, 0.0)
+        out[i] = own + weights[h, 1] * lower[suffix[i]]
 
 
 @compiled
-def relative(discounted, occurrences, plain, context, totals, out):
-    """Discounted counts by the history's total; plain counts where ``plain`` says so of it."""
+def relative(discounted, occurrences, words, context, sums, out):
+    """Discounted counts by the history's total; plain counts after histories of all words."""
     for i in range(len(occurrences)):
+        if i + _AHEAD < len(occurrences):
+            prefetch(sums, 2 * np.int64(context[i + _AHEAD]))
         h = context[i]
-        value = np.float64(occurrences[i]) if plain[h] else np.float64(discounted[i])
-        out[i] = value / totals[h] if totals[h] > 0 else 0.0
+        value = np.float64(occurrences[i]) if sums[h, 1] == words else discounted[i]
+        out[i] = value / sums[h, 0] if sums[h, 0] > 0 else 0.0
 
 
 @compiled
-def sum_seen(occurrences, probabilities, context, suffix, lower, mass, lower_mass):
+def sum_seen(occurrences, probabilities, context, suffix, lower, masses):
     """Adds up, for each history, p(w | h) and p(w | h') over the words seen after it."""
     for i in range(len(occurrences)):
+        if i + _AHEAD < len(occurrences):
+            prefetch(masses, 2 * np.int64(context[i + _AHEAD]))
         if occurrences[i] > 0:
-            mass[context[i]] += probabilities[i]
-            lower_mass[context[i]] += lower[suffix[i]]
+            h = context[i]
+            masses[h, 0] += probabilities[i]
+            masses[h, 1] += lower[suffix[i]]
 
 
 @compiled
-def back_off(occurrences, context, suffix, factor, weight, lower, probabilities):
-    """p(w | h) times factor(h) where h w was seen, and weight(h) p(w | h') where it was not."""
+def back_off(occurrences, context, suffix, weights, lower, probabilities):
+    """p(w | h) times factor(h) where h w was seen, and alpha(h) p(w | h') where it was not.
+
+    ``weights`` holds factor(h) and alpha(h).
+    """
     for i in range(len(occurrences)):
+        if i + _AHEAD < len(occurrences):
+            prefetch(weights, 2 * np.int64(context[i + _AHEAD]))
+        h = context[i]
         if occurrences[i] > 0:
-            probabilities[i] *= factor[context[i]]
+            probabilities[i] *= weights[h, 0]
         else:
-            probabilities[i] = weight[context[i]] * lower[suffix[i]]
+            probabilities[i] = weights[h, 1] * lower[suffix[i]]
 
 
 @compiled
-def find_longer(parents, words, begin, first, out):
+def relative_or_less(occurrences, context, suffix, sums, alpha, lower, out):
+    """c(h w) / c(h) where h w was seen, and alpha p(w | h') where it was not."""
+    for i in range(len(occurrences)):
+        if i + _AHEAD < len(occurrences):
+            prefetch(sums, 2 * np.int64(context[i + _AHEAD]))
+        if occurrences[i] > 0:
+            out[i] = occurrences[i] / sums[context[i], 0]
+        else:
+            out[i] = alpha * lower[suffix[i]]
+
+
+@compiled
+def find_longer(parents, words, begin, end, first, out):
     """Row of the k-gram that puts words[i] before the (k-1)-gram of row parents[i]; -1: none.
 
-    The k-grams of the suffix j stand in rows begin[j] to begin[j + 1], their first words rising.
+    The k-grams of that suffix stand in rows begin[i] to end[i] - 1, their first words rising.
     """
     for i in range(len(parents)):
         out[i] = -1
         if parents[i] < 0 or words[i] < 0:
             continue
-        low, end = begin[parents[i]], begin[parents[i] + 1]
-        high = end
+        low, high = begin[i], end[i]
         while low < high:
             middle = (low + high) >> 1
             if first[middle] < words[i]:
                 low = middle + 1
             else:
                 high = middle
-        if low < end and first[low] == words[i]:
+        if low < end[i] and first[low] == words[i]:
             out[i] = low
 
 
@@ -123,13 +158,15 @@ def bucket_of(total):
 
 
 @compiled
-def leave_one_out(occurrences, context, totals, by_count, share, bucket):
+def leave_one_out(occurrences, context, sums, by_count, share, bucket):
     """Each event judged by all the others: (c(h w) - 1) / (c(h) - 1), and the bucket of the rest.
 
     The bucket is -1 where nothing else followed the history, else that of ``bucket_of``.
     """
     for i in range(len(occurrences)):
-        rest = totals[context[i]] - 1
+        if i + _AHEAD < len(occurrences):
+            prefetch(sums, 2 * np.int64(context[i + _AHEAD]))
+        rest = sums[context[i], 0] - 1
         bucket[i] = bucket_of(rest) if by_count else min(rest, 1) - 1
         share[i] = max(occurrences[i] - 1, 0) / rest if rest > 0 else 0.0
 

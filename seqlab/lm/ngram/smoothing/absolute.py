@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqlab.checks import check_choice
-from seqlab.lm.ngram.counts import NGramCounts
+from seqlab.lm.ngram.counts import Counts, NGramCounts
 from seqlab.lm.ngram.ngrams import BackoffTable
+from seqlab.lm.ngram.scratch import Scratch
 from seqlab.lm.ngram.smoothing.base import (
     Smoothing,
     check_fractions,
@@ -26,7 +27,6 @@ __all__ = ["FALLBACK_DISCOUNT", "AbsoluteDiscounting"]
 
 _Ints = NDArray[np.int64]
 _Floats = NDArray[np.float64]
-_Weights = tuple[float, _Floats, _Floats]
 
 FALLBACK_DISCOUNT = 0.5  # where the counts of counts allow no estimate
 
@@ -69,7 +69,7 @@ class AbsoluteDiscounting(Smoothing):
             check_fractions("discount", self.discount)
         check_choice("interpolated", self.interpolated, (True, False))
 
-    def estimate(self, counts: NGramCounts) -> BackoffTable:
+    def estimate(self, counts: NGramCounts, scratch: Scratch | None = None) -> BackoffTable:
         """The model of these counts.
 
         Raises:
@@ -78,14 +78,15 @@ class AbsoluteDiscounting(Smoothing):
         """
         discounts = self.discounts(counts)
 
-        def weigh(order: int, events: _Ints, totals: _Ints, types: _Ints) -> _Weights:
-            return discounts[order - 1], 1 / totals, discounts[order - 1] * types / totals
+        def weigh(order: int, totals: _Ints, types: _Ints) -> tuple[_Floats, _Floats]:
+            return 1 / totals, discounts[order - 1] * types / totals
 
-        def discount(order: int, events: _Ints) -> _Floats:
-            left: _Floats = np.maximum(events - discounts[order - 1], 0.0)
-            return left
+        def discount(order: int, events: Counts) -> Callable[[Counts], _Floats]:
+            return lambda part: np.maximum(part - discounts[order - 1], 0.0)
 
-        return interpolated(counts, weigh) if self.interpolated else backed_off(counts, discount)
+        if self.interpolated:
+            return interpolated(counts, weigh, scratch, discounts)
+        return backed_off(counts, discount, scratch)
 
     def discounts(self, counts: NGramCounts) -> list[float]:
         """D of each order; warns where the counts allow no estimate."""
@@ -95,7 +96,7 @@ class AbsoluteDiscounting(Smoothing):
         return [of_order("discount", self.discount, order, counts.order) for order in orders]
 
 
-def _estimate(events: _Ints, order: int) -> float:
+def _estimate(events: Counts, order: int) -> float:
     """n1 / (n1 + 2 n2); where that is 0, 1 or undefined, the fallback with a warning."""
     _, n1, n2 = counts_of_counts(events, 2).tolist()
     if n1 and n2:

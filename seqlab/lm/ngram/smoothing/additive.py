@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from seqlab.checks import check_range
 from seqlab.errors import SeqlabError
-from seqlab.lm.ngram.counts import NGramCounts
+from seqlab.lm.ngram.counts import Counts, NGramCounts
 from seqlab.lm.ngram.ngrams import BackoffTable
+from seqlab.lm.ngram.scratch import Scratch, released
 from seqlab.lm.ngram.smoothing.base import (
     Smoothing,
     event_counts,
@@ -24,6 +25,8 @@ from seqlab.lm.ngram.smoothing.recursion import interpolated
 from seqlab.lm.ngram.words import BEGIN
 
 __all__ = ["Laplace", "Lidstone", "MaximumLikelihood"]
+
+_Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,10 @@ class MaximumLikelihood(Smoothing):
 
     name: ClassVar[str] = "maximum_likelihood"
 
-    def estimate(self, counts: NGramCounts) -> BackoffTable:
+    def estimate(self, counts: NGramCounts, scratch: Scratch | None = None) -> BackoffTable:
         """The model of these counts; DataError where nothing was counted."""
         return interpolated(
-            counts,
-            lambda order, events, totals, types: (0.0, 1 / totals, np.zeros(len(totals))),
+            counts, lambda order, totals, types: (1 / totals, np.zeros(len(totals))), scratch
         )
 
 
@@ -87,25 +89,43 @@ class Lidstone(Smoothing):
         if self.k == 0:
             raise SeqlabError(f"k={self.k} must be above 0; maximum_likelihood adds nothing")
 
-    def estimate(self, counts: NGramCounts) -> BackoffTable:
+    def estimate(self, counts: NGramCounts, scratch: Scratch | None = None) -> BackoffTable:
         """The model of these counts; DataError where nothing was counted."""
+        scratch = scratch or Scratch()
         log_prob, log_backoff = [], []
-        uniform = -math.log(num_events(counts))
-        begins = [_begins(counts, order) for order in range(1, counts.order + 1)]
-        added = self.k * num_events(counts)
-        for order, level in enumerate(counts.ngrams.levels, start=1):
+        for order in range(1, counts.order + 1):
             events = event_counts(counts, order)
-            totals, _ = history_sums(counts, order, events)
-            longest = order == counts.order
-            p = (events + self.k) / (totals[level.context] + added)
-            whole = begins[order - 1] | longest if order > 1 else np.full(len(level), longest)
-            log_prob.append(np.where(whole, log32(p), np.float32(uniform)))
-            if order == 1:
-                log_prob[0][BEGIN] = -np.inf
-            else:
-                whole = begins[order - 2] | longest
-                log_backoff.append(np.where(whole, log32(added / (totals + added)), np.float32(0)))
+            sums = history_sums(counts, order, events, scratch)
+            log_prob.append(self._log_prob(counts, order, events, sums, scratch))
+            if order > 1:
+                log_backoff.append(self._log_backoff(counts, order, sums, scratch))
+        log_prob[0][BEGIN] = -np.inf
         return BackoffTable(counts.ngrams, tuple(log_prob), tuple(log_backoff))
+
+    def _log_prob(
+        self, counts: NGramCounts, order: int, events: Counts, sums: _Ints, scratch: Scratch
+    ) -> NDArray[np.float32]:
+        """Of the k-grams of one order (N,)."""
+        level, words = counts.ngrams.levels[order - 1], num_events(counts)
+        uniform = np.float32(-math.log(words))
+        result = scratch.empty(len(level), np.float32)
+        for part in released(len(level), events, level.first, level.context, sums, result):
+            p = (events[part] + self.k) / (sums[level.context[part], 0] + self.k * words)
+            whole = _is_whole(counts, order, part, order)
+            result[part] = np.where(whole, log32(p), uniform)
+        return result
+
+    def _log_backoff(
+        self, counts: NGramCounts, order: int, sums: _Ints, scratch: Scratch
+    ) -> NDArray[np.float32]:
+        """Of the histories of the k-grams of one order (M,)."""
+        added, first = self.k * num_events(counts), counts.ngrams.levels[order - 2].first
+        result = scratch.empty(len(sums), np.float32)
+        for part in released(len(sums), sums, first, result):
+            whole = _is_whole(counts, order - 1, part, order)
+            left = log32(added / (sums[part, 0] + added))
+            result[part] = np.where(whole, left, np.float32(0))
+        return result
 
 
 @dataclass(frozen=True)
@@ -123,6 +143,17 @@ class Laplace(Lidstone):
     name: ClassVar[str] = "laplace"
 
 
-def _begins(counts: NGramCounts, order: int) -> NDArray[np.bool_]:
-    """Which k-grams of one order begin with ``<s>`` (N,): histories that are complete."""
-    return np.equal(counts.ngrams.levels[order - 1].first, BEGIN)
+def _is_whole(
+    counts: NGramCounts, order: int, part: slice, length: int
+) -> NDArray[np.bool_] | bool:
+    """Which n-grams have all the history there is: the longest, and those from ``<s>`` on.
+
+    Args:
+        counts: the counts.
+        order: of the n-grams whose first words say it.
+        part: which of them.
+        length: order of the n-grams that are judged, by themselves or by their histories.
+    """
+    if length == counts.order:
+        return True
+    return np.equal(counts.ngrams.levels[order - 1].first[part], BEGIN)

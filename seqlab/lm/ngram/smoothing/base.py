@@ -19,7 +19,7 @@ from seqlab.errors import DataError, SeqlabError
 from seqlab.lm.ngram.counts import Counts, NGramCounts
 from seqlab.lm.ngram.kernels.smoothing import count_of_counts, sum_histories
 from seqlab.lm.ngram.ngrams import BackoffTable
-from seqlab.lm.ngram.scratch import chunks
+from seqlab.lm.ngram.scratch import Scratch, released
 from seqlab.lm.ngram.words import BEGIN
 
 __all__ = [
@@ -29,7 +29,9 @@ __all__ = [
     "event_counts",
     "history_sums",
     "log32",
+    "logarithms",
     "num_events",
+    "num_histories",
     "of_order",
 ]
 
@@ -38,14 +40,28 @@ class Smoothing(ABC):
     """A way to turn counts into probabilities; its options are constructor arguments."""
 
     name: ClassVar[str]
+    cutoffs: Sequence[int] = ()  # those that the probabilities account for
 
     @abstractmethod
-    def estimate(self, counts: NGramCounts) -> BackoffTable:
+    def estimate(self, counts: NGramCounts, scratch: Scratch | None = None) -> BackoffTable:
         """The model of these counts, in back-off form.
+
+        Args:
+            counts: of the n-grams.
+            scratch: where large arrays go; where it is on disk, memory holds only parts of what
+                is as long as there are n-grams. It changes no bit of the model. None is memory.
 
         Raises:
             DataError: nothing was counted.
         """
+
+    def with_cutoffs(self, cutoffs: Sequence[int]) -> Smoothing:
+        """The smoothing that accounts for what cut-offs leave out; itself where none does.
+
+        Raises:
+            SeqlabError: it has others already.
+        """
+        return self
 
 
 def num_events(counts: NGramCounts) -> int:
@@ -53,16 +69,16 @@ def num_events(counts: NGramCounts) -> int:
     return len(counts.ngrams.words) - 1
 
 
-def event_counts(counts: NGramCounts, order: int) -> NDArray[np.int64]:
+def event_counts(counts: NGramCounts, order: int) -> Counts:
     """c(h w) of all k-grams of one order (N,); the unigram ``<s>``, never predicted, has 0.
 
     Raises:
         DataError: nothing was counted.
     """
-    occurrences = counts.occurrences[order - 1].astype(np.int64, copy=False)
+    events = counts.occurrences[order - 1]
     if order > 1:
-        return occurrences
-    events = occurrences.copy()
+        return events
+    events = events.copy()
     events[BEGIN] = 0
     if not events.any():
         raise DataError("the text holds no words to count; give at least one sentence")
@@ -70,28 +86,41 @@ def event_counts(counts: NGramCounts, order: int) -> NDArray[np.int64]:
 
 
 def history_sums(
-    counts: NGramCounts, order: int, events: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """c(h) and N1+(h .) of the histories of one order (M,); unigrams have one, the empty one."""
-    histories = len(counts.ngrams.levels[order - 2]) if order > 1 else 1
-    totals, types = np.zeros(histories, np.int64), np.zeros(histories, np.int64)
-    sum_histories(counts.ngrams.levels[order - 1].context, events, totals, types)
-    return totals, types
+    counts: NGramCounts, order: int, events: Counts, scratch: Scratch
+) -> NDArray[np.int64]:
+    """c(h) and N1+(h .) of the histories of one order (M, 2); unigrams have one, the empty one."""
+    sums = scratch.zeros((num_histories(counts, order), 2), np.int64)
+    context = counts.ngrams.levels[order - 1].context
+    for part in released(len(events), events, context, sums):
+        sum_histories(context[part], events[part], sums)
+    return sums
+
+
+def num_histories(counts: NGramCounts, order: int) -> int:
+    """How many histories the k-grams of one order can have."""
+    return len(counts.ngrams.levels[order - 2]) if order > 1 else 1
 
 
 def counts_of_counts(events: Counts, highest: int) -> NDArray[np.int64]:
     """n_r, how many k-grams occur r times, for r from 0 to ``highest`` (highest + 1,)."""
     result = np.zeros(highest + 1, np.int64)
-    count_of_counts(events, result)
+    for part in released(len(events), events):
+        count_of_counts(events[part], result)
     return result
 
 
 def log32(probabilities: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Natural logarithms in single precision; ln 0 is -inf."""
-    result = np.empty(len(probabilities), np.float32)
     with np.errstate(divide="ignore"):
-        for part in chunks(len(result)):
-            result[part] = np.log(probabilities[part])
+        result: NDArray[np.float32] = np.log(probabilities).astype(np.float32)
+    return result
+
+
+def logarithms(probabilities: NDArray[np.float64], scratch: Scratch) -> NDArray[np.float32]:
+    """``log32`` of many, in an array of the scratch."""
+    result = scratch.empty(len(probabilities), np.float32)
+    for part in released(len(result), probabilities, result):
+        result[part] = log32(probabilities[part])
     return result
 
 

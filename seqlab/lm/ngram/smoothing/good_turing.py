@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqlab.checks import check_at_least
-from seqlab.lm.ngram.counts import NGramCounts
+from seqlab.lm.ngram.counts import Counts, NGramCounts
 from seqlab.lm.ngram.kernels.smoothing import discounted_counts
 from seqlab.lm.ngram.ngrams import BackoffTable
+from seqlab.lm.ngram.scratch import Scratch
 from seqlab.lm.ngram.smoothing.base import Smoothing, counts_of_counts
 from seqlab.lm.ngram.smoothing.recursion import backed_off
 
@@ -61,16 +63,20 @@ class GoodTuring(Smoothing):
     def __post_init__(self) -> None:
         check_at_least("k_max", self.k_max, 2)
 
-    def estimate(self, counts: NGramCounts) -> BackoffTable:
+    def estimate(self, counts: NGramCounts, scratch: Scratch | None = None) -> BackoffTable:
         """The model of these counts; DataError where nothing was counted."""
 
-        def discount(order: int, events: _Ints) -> _Floats:
+        def discount(order: int, events: Counts) -> Callable[[Counts], _Floats]:
             table = self._table(order, counts_of_counts(events, self.k_max + 1))
-            result = np.empty(len(events))
-            discounted_counts(events, table, result)
-            return result
 
-        return backed_off(counts, discount)
+            def discounted(part: Counts) -> _Floats:
+                result = np.empty(len(part))
+                discounted_counts(part, table, result)
+                return result
+
+            return discounted
+
+        return backed_off(counts, discount, scratch)
 
     def _table(self, order: int, n: _Ints) -> _Floats:
         """d_r r for r from 0 to k_max, from n_r for r from 0 to k_max + 1."""

@@ -13,6 +13,7 @@ from seqlab.checks import check_choice
 from seqlab.errors import DataError, SeqlabError
 from seqlab.lm.ngram.counts import NGramCounts
 from seqlab.lm.ngram.ngrams import BackoffTable
+from seqlab.lm.ngram.scratch import Scratch
 from seqlab.lm.ngram.smoothing.base import Smoothing, check_fractions, num_events, of_order
 from seqlab.lm.ngram.smoothing.mixture import NUM_BUCKETS, fit_mixture
 from seqlab.lm.ngram.smoothing.mixture_events import (
@@ -80,39 +81,38 @@ class JelinekMercer(Smoothing):
                     "leave one of them out"
                 )
 
-    def estimate(self, counts: NGramCounts) -> BackoffTable:
+    def estimate(self, counts: NGramCounts, scratch: Scratch | None = None) -> BackoffTable:
         """The model of these counts.
 
         Raises:
             DataError: nothing was counted, or the held-out text holds no words.
             SeqlabError: there are not as many weights as orders.
         """
-        weights = self.fit(counts)
+        weights = self.fit(counts, scratch)
 
-        def weigh(
-            order: int, events: _Ints, totals: _Ints, types: _Ints
-        ) -> tuple[float, _Floats, _Floats]:
+        def weigh(order: int, totals: _Ints, types: _Ints) -> tuple[_Floats, _Floats]:
             buckets = history_buckets(totals, self.by_history_count)
             weight = weights[order - 1][buckets]
-            return 0.0, weight / totals, 1 - weight
+            return weight / totals, 1 - weight
 
-        return interpolated(counts, weigh)
+        return interpolated(counts, weigh, scratch)
 
-    def fit(self, counts: NGramCounts) -> list[NDArray[np.float64]]:
+    def fit(self, counts: NGramCounts, scratch: Scratch | None = None) -> list[NDArray[np.float64]]:
         """The weights of each order; entry b is for histories that occur about 2**b times (63,).
 
         Without ``by_history_count`` only entry 0 has a meaning.
         """
+        scratch = scratch or Scratch()
         if self.weights is not None:
             orders = range(1, counts.order + 1)
             given = [of_order("weights", self.weights, k, counts.order) for k in orders]
             return [np.full(NUM_BUCKETS, weight) for weight in given]
         if self.held_out is None:
-            events = left_out_events(counts, self.by_history_count)
+            events = left_out_events(counts, self.by_history_count, scratch)
         else:
             numbers = self._held_out_numbers(counts, self.held_out)
-            events = held_out_events(counts, numbers, self.by_history_count)
-        return fit_mixture(events, 1 / num_events(counts))
+            events = held_out_events(counts, numbers, self.by_history_count, scratch)
+        return fit_mixture(events, 1 / num_events(counts), scratch)
 
     def _held_out_numbers(
         self, counts: NGramCounts, source: TextSource | NDArray[np.int32]

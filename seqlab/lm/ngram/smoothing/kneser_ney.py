@@ -32,8 +32,8 @@ from seqlab.lm.ngram.counts import Counts, NGramCounts
 from seqlab.lm.ngram.cutoffs import check_cutoffs, cutoff
 from seqlab.lm.ngram.kernels.kneser_ney import add_to_contexts, finish_weights, interpolate
 from seqlab.lm.ngram.ngrams import BackoffTable
-from seqlab.lm.ngram.scratch import Scratch, chunks, release
-from seqlab.lm.ngram.smoothing.base import Smoothing, counts_of_counts
+from seqlab.lm.ngram.scratch import Scratch, released
+from seqlab.lm.ngram.smoothing.base import Smoothing, counts_of_counts, num_histories
 from seqlab.lm.ngram.smoothing.recursion import backed_off
 from seqlab.lm.ngram.words import BEGIN, UNKNOWN
 
@@ -101,42 +101,52 @@ class ModifiedKneserNey(Smoothing):
     def estimate(self, counts: NGramCounts, scratch: Scratch | None = None) -> BackoffTable:
         """The model of these counts; n-grams below the cut-offs are still in it.
 
-        Args:
-            counts: of the n-grams.
-            scratch: where the large arrays of the result go; memory unless told otherwise.
-
         Raises:
             DataError: the text is empty, or its discounts cannot be estimated and ``fallback``
                 is None.
         """
         scratch = scratch or Scratch()
         adjusted = adjusted_counts(counts, scratch)
-        statistics = [_statistics(values) for values in adjusted]
+        statistics = [counts_of_counts(values, 4) for values in adjusted]
         if self.like_lmplz:
             _recount_last(counts, adjusted, statistics)
         discounts = [self._order_discounts(k, n) for k, n in enumerate(statistics, 1)]
         if not self.interpolated:
             return backed_off(
                 replace(counts, occurrences=adjusted),
-                lambda order, a: a - discounts[order - 1][np.minimum(a, 3)],
+                lambda order, _: lambda a: a - discounts[order - 1][np.minimum(a, 3)],
+                scratch,
             )
-        log_prob = [self._unigrams(adjusted[0], discounts[0])]
+        log_prob = [self._unigrams(adjusted[0], discounts[0], scratch)]
         log_backoff = []
         for k in range(2, counts.order + 1):
-            sums, log_weights = self._weights(counts, k, adjusted[k - 1], discounts[k - 1], scratch)
-            prob = scratch.empty(len(adjusted[k - 1]), np.float32)
-            level = counts.ngrams.levels[k - 1]
-            for part in chunks(len(prob)):
+            a, level, lower = adjusted[k - 1], counts.ngrams.levels[k - 1], log_prob[-1]
+            sums, log_weights = self._weights(counts, k, a, discounts[k - 1], scratch)
+            context, suffix, prob = level.context, level.suffix, scratch.empty(len(a), np.float32)
+            for part in released(len(a), a, context, suffix, sums, lower, prob):
                 interpolate(
-                    adjusted[k - 1][part], level.context[part], level.suffix[part],
-                    discounts[k - 1], sums, log_prob[-1], prob[part],
-                )  # fmt: skip
-                release(adjusted[k - 1], level.context, level.suffix, prob)
-            log_inplace(log_prob[-1])
+                    a[part], context[part], suffix[part], discounts[k - 1], sums, lower, prob[part]
+                )
+            log_inplace(lower)
             log_prob.append(prob)
             log_backoff.append(log_weights)
         log_inplace(log_prob[-1])
         return BackoffTable(counts.ngrams, tuple(log_prob), tuple(log_backoff))
+
+    def with_cutoffs(self, cutoffs: Sequence[int]) -> ModifiedKneserNey:
+        """The same with these cut-offs; itself if it backs off, which accounts for none.
+
+        Raises:
+            SeqlabError: it has others already.
+        """
+        if not self.interpolated:
+            return self
+        if any(self.cutoffs) and tuple(self.cutoffs) != tuple(cutoffs):
+            raise SeqlabError(
+                f"cutoffs={tuple(cutoffs)} and those of the smoothing, {tuple(self.cutoffs)}, "
+                "differ; give them once"
+            )
+        return replace(self, cutoffs=tuple(cutoffs))
 
     def _order_discounts(self, order: int, n: NDArray[np.int64]) -> NDArray[np.float64]:
         """D_k(c) for c = 0, 1, 2, and 3 or more (4,), from counts of counts n (5,)."""
@@ -163,7 +173,9 @@ class ModifiedKneserNey(Smoothing):
             values = [c - (c + 1) * y * n[c + 1] / n[c] for c in (1, 2, 3)]
         return tuple(map(float, values))
 
-    def _unigrams(self, adjusted: Counts, discounts: NDArray[np.float64]) -> NDArray[np.float32]:
+    def _unigrams(
+        self, adjusted: Counts, discounts: NDArray[np.float64], scratch: Scratch
+    ) -> NDArray[np.float32]:
         total = float(adjusted.sum())
         if total == 0:
             raise DataError("the text holds no words to count; give at least one sentence")
@@ -175,7 +187,9 @@ class ModifiedKneserNey(Smoothing):
         else:
             prob[UNKNOWN] += left_over
         prob[BEGIN] = 0.0
-        return prob.astype(np.float32)
+        result: NDArray[np.float32] = scratch.empty(len(prob), np.float32)
+        result[:] = prob
+        return result
 
     def _weights(
         self,
@@ -186,18 +200,16 @@ class ModifiedKneserNey(Smoothing):
         scratch: Scratch,
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """a(h .) and gamma(h) of the histories of one order (M, 2), and ln gamma(h) (M,)."""
-        histories = len(counts.ngrams.levels[order - 2])
-        sums = np.zeros((histories, 2))
+        sums = scratch.zeros((num_histories(counts, order), 2), np.float64)
         context = counts.ngrams.levels[order - 1].context
-        least = cutoff(self.cutoffs, order)
-        for part in chunks(len(adjusted)):
+        occurrences, least = counts.occurrences[order - 1], cutoff(self.cutoffs, order)
+        for part in released(len(adjusted), adjusted, occurrences, context, sums):
             add_to_contexts(
-                adjusted[part], counts.occurrences[order - 1][part], least, context[part],
-                discounts, sums,
-            )  # fmt: skip
-            release(adjusted, counts.occurrences[order - 1], context)
-        log_weights = scratch.empty(histories, np.float32)
-        finish_weights(sums, log_weights)
+                adjusted[part], occurrences[part], least, context[part], discounts, sums
+            )
+        log_weights = scratch.empty(len(sums), np.float32)
+        for part in released(len(sums), sums, log_weights):
+            finish_weights(sums[part], log_weights[part])
         return sums, log_weights
 
 
@@ -230,25 +242,15 @@ def adjusted_counts(counts: NGramCounts, scratch: Scratch) -> tuple[Counts, ...]
         counts.left_types, counts.ngrams.levels, counts.occurrences, strict=False
     ):
         adjusted = scratch.empty(len(left_types), left_types.dtype)
-        for part in chunks(len(adjusted)):
+        for part in released(len(adjusted), adjusted, left_types, level.first, occurrences):
             begins = level.first[part] == BEGIN
             adjusted[part] = np.where(begins, occurrences[part], left_types[part])
-            release(adjusted, left_types, level.first, occurrences)
         result.append(adjusted)
     result.append(counts.occurrences[-1])
     if result[0][BEGIN]:
         result[0] = result[0].copy()
         result[0][BEGIN] = 0
     return tuple(result)
-
-
-def _statistics(adjusted: Counts) -> NDArray[np.int64]:
-    """How many n-grams have an adjusted count of 0 to 4 (5,)."""
-    result = np.zeros(5, np.int64)
-    for part in chunks(len(adjusted)):
-        result += counts_of_counts(adjusted[part], 4)
-        release(adjusted)
-    return result
 
 
 def _recount_last(
@@ -271,7 +273,6 @@ def _recount_last(
 def log_inplace(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Natural logarithms of an array, in its place; returns it."""
     with np.errstate(divide="ignore"):
-        for part in chunks(len(values)):
+        for part in released(len(values), values):
             np.log(values[part], out=values[part])
-            release(values)
     return values

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqlab.lm.ngram.kernels.smoothing import collect, mix
+from seqlab.lm.ngram.scratch import Scratch, released
 
 __all__ = ["NUM_BUCKETS", "MixtureOrder", "fit_mixture"]
 
@@ -44,7 +45,9 @@ class MixtureOrder:
     stepped: _Floats
 
 
-def fit_mixture(orders: Sequence[MixtureOrder], uniform: float) -> list[_Floats]:
+def fit_mixture(
+    orders: Sequence[MixtureOrder], uniform: float, scratch: Scratch | None = None
+) -> list[_Floats]:
     """The weights l of the likeliest mixture P(w | h) = l c(h w) / c(h) + (1 - l) P(w | h').
 
     One more event in each bucket, whose word was never seen after its history, keeps all weights
@@ -54,6 +57,8 @@ def fit_mixture(orders: Sequence[MixtureOrder], uniform: float) -> list[_Floats]
     Args:
         orders: from unigrams up.
         uniform: P(w | h') of unigrams, 1 / V.
+        scratch: where large arrays go; memory unless told otherwise. Each step of EM reads the
+            rows of all orders twice, front to back.
 
     Returns:
         For each order the weight of each bucket (NUM_BUCKETS,).
@@ -64,18 +69,18 @@ def fit_mixture(orders: Sequence[MixtureOrder], uniform: float) -> list[_Floats]
     """
     weights = safe = [np.full(NUM_BUCKETS, 0.5) for _ in orders]
     reached = [np.zeros(NUM_BUCKETS) for _ in orders]
-    total = sum(float(order.events.sum()) for order in orders)
+    room = _Room.of(orders, scratch or Scratch())
+    total = sum(_total(order.events) for order in orders)
     best, stride = -np.inf, 1.0
     for _ in range(_STEPS):
-        probabilities = _forward(orders, weights, uniform)
-        fit = _log_likelihood(orders, weights, probabilities)
+        fit = _forward(orders, weights, uniform, room.probabilities)
         if fit < best and stride > 1:  # too far
             weights, stride = safe, 1.0
             continue
         if fit - best < _GAIN * total:
             break
         best = fit
-        taken, reached = _expect(orders, weights, probabilities)
+        taken, reached = _expect(orders, weights, room)
         safe = [np.maximum(t, _LEAST) / r for t, r in zip(taken, reached, strict=True)]
         weights = [_farther(w, s, stride) for w, s in zip(weights, safe, strict=True)]
         stride *= _FASTER
@@ -91,45 +96,70 @@ def _farther(old: _Floats, new: _Floats, stride: float) -> _Floats:
     return result
 
 
+@dataclass(frozen=True)
+class _Room:
+    """Numbers of the rows of each order (N,), float64, written anew in each step.
+
+    Args:
+        probabilities: P(w | h).
+        gradients: for all orders but the highest, what longer histories pass on; see ``collect``.
+    """
+
+    probabilities: list[_Floats]
+    gradients: list[_Floats]
+
+    @classmethod
+    def of(cls, orders: Sequence[MixtureOrder], scratch: Scratch) -> _Room:
+        def rows(some: Sequence[MixtureOrder]) -> list[_Floats]:
+            return [scratch.empty(len(order.share), np.float64) for order in some]
+
+        return cls(rows(orders), rows(orders[:-1]))
+
+
+def _total(events: _Floats) -> float:
+    return sum(float(events[part].sum()) for part in released(len(events), events))
+
+
 def _forward(
-    orders: Sequence[MixtureOrder], weights: list[_Floats], uniform: float
-) -> list[_Floats]:
-    """P(w | h) of all rows of all orders."""
-    probabilities = [np.full(1, uniform)]
-    for order, weight in zip(orders, weights, strict=True):
-        p = np.empty(len(order.share))
-        mix(order.share, order.bucket, order.suffix, weight, probabilities[-1], p)
-        probabilities.append(p)
-    return probabilities[1:]
-
-
-def _log_likelihood(
-    orders: Sequence[MixtureOrder], weights: list[_Floats], probabilities: list[_Floats]
+    orders: Sequence[MixtureOrder],
+    weights: list[_Floats],
+    uniform: float,
+    probabilities: list[_Floats],
 ) -> float:
-    result = 0.0
+    """Write P(w | h) of all rows of all orders; returns ln P of all events."""
+    result, lower = 0.0, np.full(1, uniform)
     for order, weight, p in zip(orders, weights, probabilities, strict=True):
-        happened = order.events > 0
-        result += float(order.events[happened] @ np.log(p[happened]))
+        share, bucket, suffix, events = order.share, order.bucket, order.suffix, order.events
+        for part in released(len(p), share, bucket, suffix, events, lower, p):
+            mix(share[part], bucket[part], suffix[part], weight, lower, p[part])
+            happened = events[part] > 0
+            result += float(events[part][happened] @ np.log(p[part][happened]))
         result += float((order.stepped + 1) @ np.log1p(-weight))
+        lower = p
     return result
 
 
 def _expect(
-    orders: Sequence[MixtureOrder], weights: list[_Floats], probabilities: list[_Floats]
+    orders: Sequence[MixtureOrder], weights: list[_Floats], room: _Room
 ) -> tuple[list[_Floats], list[_Floats]]:
     """How many events take each order, and how many come down to it, by bucket."""
     taken = [np.zeros(NUM_BUCKETS) for _ in orders]
     reached = [order.stepped + 1 for order in orders]
-    gradient = np.zeros(len(orders[-1].share))
     for k in reversed(range(len(orders))):
-        order, p = orders[k], probabilities[k]
-        gradient += order.events / p
-        lower = np.zeros(len(orders[k - 1].share) if k else 1)
-        collect(
-            order.share, p, order.bucket, order.suffix, weights[k], gradient, lower, taken[k],
-            reached[k],
-        )  # fmt: skip
-        gradient = lower
+        order, p = orders[k], room.probabilities[k]
+        gradient = room.gradients[k] if k < len(room.gradients) else np.zeros(0)
+        lower = room.gradients[k - 1] if k else np.empty(1)
+        for part in released(len(lower), lower):
+            lower[part] = 0
+        share, bucket, suffix, events = order.share, order.bucket, order.suffix, order.events
+        for part in released(len(p), share, bucket, suffix, events, p, gradient, lower):
+            own = events[part] / p[part]
+            if len(gradient):
+                own += gradient[part]
+            collect(
+                share[part], p[part], bucket[part], suffix[part], weights[k], own, lower,
+                taken[k], reached[k],
+            )  # fmt: skip
     return taken, reached
 
 

@@ -13,6 +13,7 @@ from seqlab.lm.ngram.kernels.smoothing import (
     own_events,
     put_in_buckets,
 )
+from seqlab.lm.ngram.scratch import Scratch, release, released
 from seqlab.lm.ngram.smoothing.base import event_counts, history_sums
 from seqlab.lm.ngram.smoothing.mixture import NUM_BUCKETS, MixtureOrder
 from seqlab.lm.ngram.words import BEGIN
@@ -29,7 +30,7 @@ def history_buckets(totals: _Rows, by_count: bool) -> NDArray[np.int8]:
     return buckets
 
 
-def left_out_events(counts: NGramCounts, by_count: bool) -> list[MixtureOrder]:
+def left_out_events(counts: NGramCounts, by_count: bool, scratch: Scratch) -> list[MixtureOrder]:
     """Each occurrence in the text, judged by counts from which it alone is left out.
 
     Source: Ney, Essen and Kneser (1994), leaving one out: h w that occurs c(h w) times
@@ -38,19 +39,25 @@ def left_out_events(counts: NGramCounts, by_count: bool) -> list[MixtureOrder]:
     result = []
     for order, level in enumerate(counts.ngrams.levels, start=1):
         events = event_counts(counts, order)
-        totals, _ = history_sums(counts, order, events)
-        share, bucket = np.empty(len(level), np.float32), np.empty(len(level), np.int8)
-        leave_one_out(events, level.context, totals, by_count, share, bucket)
-        own = events.astype(np.float64)
+        sums = history_sums(counts, order, events, scratch)
+        share = scratch.empty(len(level), np.float32)
+        bucket = scratch.empty(len(level), np.int8)
+        own = scratch.empty(len(level), np.float64)
+        for part in released(len(level), events, level.context, sums, share, bucket, own):
+            own[part] = events[part]
+            leave_one_out(
+                events[part], level.context[part], sums, by_count, share[part], bucket[part]
+            )
         if order < counts.order:
-            longer = counts.ngrams.levels[order]
-            own_events(counts.occurrences[order], longer.suffix, own)
+            suffix, longer = counts.ngrams.levels[order].suffix, counts.occurrences[order]
+            for part in released(len(longer), longer, suffix, own):
+                own_events(longer[part], suffix[part], own)
         result.append(MixtureOrder(share, bucket, level.suffix, own, np.zeros(NUM_BUCKETS)))
     return result
 
 
 def held_out_events(
-    counts: NGramCounts, numbers: NDArray[np.int32], by_count: bool
+    counts: NGramCounts, numbers: NDArray[np.int32], by_count: bool, scratch: Scratch
 ) -> list[MixtureOrder]:
     """Each word of a held-out text after its history.
 
@@ -58,6 +65,7 @@ def held_out_events(
         counts: of the training text.
         numbers: word numbers of the held-out text with BEGIN, END and gaps (N,), int32.
         by_count: whether buckets are by the history's count, or one for all.
+        scratch: where arrays go that are as long as the counts.
 
     Raises:
         DataError: the held-out text holds no words.
@@ -67,29 +75,29 @@ def held_out_events(
     if not predicted.any():
         raise DataError("held_out holds no words; give text that the training text does not hold")
     result: list[MixtureOrder] = []
-    place = np.zeros(1, np.int32)  # of each row among those of the result, one order lower
+    below = np.zeros(1, np.int64)  # the rows of the result, one order lower
     for order, level in enumerate(counts.ngrams.levels, start=1):
         found = predicted & (rows[order - 1] >= 0)
         longer = rows[order] >= 0 if order < counts.order else np.zeros(len(numbers), np.bool_)
-        events = np.bincount(rows[order - 1][found & ~longer], minlength=len(level))
-        used = np.unique(rows[order - 1][found])
-        counted = event_counts(counts, order)
-        totals, _ = history_sums(counts, order, counted)
-        buckets, context = history_buckets(totals, by_count), level.context[used]
-        share = counted[used] / np.maximum(totals[context], 1)
-        history = _histories(rows, order)
-        stepped = buckets[history[predicted & ~found & (history >= 0)]]
+        used, places = np.unique(rows[order - 1][found], return_inverse=True)
+        own = np.bincount(places[~longer[found]], minlength=len(used))
+        events = event_counts(counts, order)
+        sums = history_sums(counts, order, events, scratch)
+        history, totals = _histories(rows, order), sums[level.context[used], 0]
+        others = history[predicted & ~found & (history >= 0)]
+        buckets = history_buckets(sums[others, 0], by_count)
+        stepped = np.bincount(buckets[buckets >= 0], minlength=NUM_BUCKETS)
         result.append(
             MixtureOrder(
-                share.astype(np.float32),
-                buckets[context],
-                place[level.suffix[used]],
-                events[used].astype(np.float64),
-                np.bincount(stepped[stepped >= 0], minlength=NUM_BUCKETS).astype(np.float64),
+                (events[used] / np.maximum(totals, 1)).astype(np.float32),
+                history_buckets(totals, by_count),
+                np.searchsorted(below, level.suffix[used]).astype(np.int32),
+                own.astype(np.float64),
+                stepped.astype(np.float64),
             )
         )
-        place = np.zeros(len(level), np.int32)
-        place[used] = np.arange(len(used))
+        below = used
+        release(events, level.context, level.suffix, sums)
     return result
 
 
@@ -99,10 +107,12 @@ def _rows(counts: NGramCounts, numbers: NDArray[np.int32]) -> list[_Rows]:
     for order, level in enumerate(counts.ngrams.levels[1:], start=2):
         first = np.full(len(numbers), -1, np.int32)
         first[order - 1 :] = numbers[: max(len(numbers) - order + 1, 0)]
-        sizes = np.bincount(level.suffix, minlength=len(counts.ngrams.levels[order - 2]))
-        begin = np.concatenate([[0], np.cumsum(sizes)])
+        parents = rows[-1].astype(np.int32)  # of the type of suffix, or that would be copied
+        begin = np.searchsorted(level.suffix, parents)
+        end = np.searchsorted(level.suffix, parents, "right")
         found = np.empty(len(numbers), np.int64)
-        find_longer(rows[-1], first, begin, level.first, found)
+        find_longer(rows[-1], first, begin, end, level.first, found)
+        release(level.suffix, level.first)
         rows.append(found)
     return rows
 

@@ -7,13 +7,21 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seqlab.checks import check_range
 from seqlab.errors import SeqlabError
 from seqlab.lm.ngram.counts import NGramCounts
-from seqlab.lm.ngram.kernels import smoothing as kernels
+from seqlab.lm.ngram.kernels.smoothing import relative_or_less
 from seqlab.lm.ngram.ngrams import BackoffTable
-from seqlab.lm.ngram.smoothing.base import Smoothing, event_counts, history_sums, log32
+from seqlab.lm.ngram.scratch import Scratch, released
+from seqlab.lm.ngram.smoothing.base import (
+    Smoothing,
+    event_counts,
+    history_sums,
+    log32,
+    logarithms,
+)
 
 __all__ = ["StupidBackoff"]
 
@@ -49,20 +57,29 @@ class StupidBackoff(Smoothing):
         if self.alpha == 0:
             raise SeqlabError("alpha=0 must be above 0; maximum_likelihood never backs off")
 
-    def estimate(self, counts: NGramCounts) -> BackoffTable:
+    def estimate(self, counts: NGramCounts, scratch: Scratch | None = None) -> BackoffTable:
         """The scores of these counts; DataError where nothing was counted."""
+        scratch = scratch or Scratch()
         log_prob, log_backoff = [], []
         lower = np.zeros(1)  # what no text holds scores nothing
         for order, level in enumerate(counts.ngrams.levels, start=1):
             events = event_counts(counts, order)
-            totals, types = history_sums(counts, order, events)
-            score, ones = np.empty(len(level)), np.ones(len(totals))
-            kernels.relative(events, events, types > 0, level.context, totals, score)
-            alpha = self.alpha * ones
-            kernels.back_off(events, level.context, level.suffix, ones, alpha, lower, score)
+            sums = history_sums(counts, order, events, scratch)
+            context, suffix, score = level.context, level.suffix, scratch.empty(len(level), float)
+            for part in released(len(level), events, context, suffix, sums, lower, score):
+                relative_or_less(
+                    events[part], context[part], suffix[part], sums, self.alpha, lower, score[part]
+                )
             if order > 1:
-                log_backoff.append(log32(alpha))
-            log_prob.append(log32(score))
+                log_backoff.append(self._log_backoff(len(sums), scratch))
+            log_prob.append(logarithms(score, scratch))
             lower = score
         unseen = math.log(self.alpha)
         return BackoffTable(counts.ngrams, tuple(log_prob), tuple(log_backoff), unseen)
+
+    def _log_backoff(self, histories: int, scratch: Scratch) -> NDArray[np.float32]:
+        """Ln alpha for each history (M,)."""
+        result = scratch.empty(histories, np.float32)
+        for part in released(histories, result):
+            result[part] = log32(np.full(1, self.alpha))
+        return result

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from seqlab.lm.ngram.counts import NGramCounts
 from seqlab.lm.ngram.ngrams import BackoffTable
+from seqlab.lm.ngram.scratch import Scratch
 from seqlab.lm.ngram.smoothing.base import Smoothing
 from seqlab.lm.ngram.smoothing.recursion import interpolated
 
@@ -34,13 +35,10 @@ class WittenBell(Smoothing):
 
     name: ClassVar[str] = "witten_bell"
 
-    def estimate(self, counts: NGramCounts) -> BackoffTable:
+    def estimate(self, counts: NGramCounts, scratch: Scratch | None = None) -> BackoffTable:
         """The model of these counts; DataError where nothing was counted."""
         return interpolated(
             counts,
-            lambda order, events, totals, types: (
-                0.0,
-                1 / (totals + types),
-                types / (totals + types),
-            ),
+            lambda order, totals, types: (1 / (totals + types), types / (totals + types)),
+            scratch,
         )
