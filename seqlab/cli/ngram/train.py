@@ -56,10 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_words(parser.add_argument_group("words and sentences"))
     group = parser.add_argument_group("resources")
     group.add_argument(
-        "--memory", metavar="SIZE", help="such as 500M or 2G; beyond it counting goes by the disk"
+        "--memory", metavar="SIZE", help="such as 512M or 2G; beyond it the work goes by the disk"
     )
     group.add_argument(
-        "--scratch", metavar="DIR", help="where files go while counting; default: this folder"
+        "--scratch", metavar="DIR", help="where files go meanwhile; default: this folder"
     )
     group.add_argument("--threads", type=int, metavar="N", help="default: up to four")
     group.add_argument(

@@ -109,8 +109,7 @@ class NGramModel:
             cutoffs: for each order from the first, n-grams that occur so often or less are left
                 out, such as (0, 0, 1); the last value serves all longer ones.
             memory: how much may be used, such as ``"2G"``; a text that needs more goes by way of
-                files in ``scratch_folder``. None works in memory. Counting keeps to it always,
-                what follows with interpolated Kneser-Ney without cut-offs alone.
+                files in ``scratch_folder``, with every smoothing. None works in memory.
             scratch_folder: default the current folder.
             threads: of the processor; None takes up to four. They do not change the model.
             progress: called with what is done, how far it is, and of how many (or None).
