@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import math
 
 import torch
@@ -9,21 +10,23 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seqlab.blocks.activation import activation as make_activation
-from seqlab.blocks.dropout import Dropout
+from seqlab.blocks.chunks import View, visible_frames
+from seqlab.blocks.dropout import Dropout, StochasticDepth
 from seqlab.checks import check_at_least, check_probability
 from seqlab.errors import SeqlabError
-from seqlab.lengths import valid_mask
+
+Cache = tuple[Tensor, ...]  # what a layer of a stream keeps of the frames behind it
 
 
-def sinusoidal_positions(frames: int, dim: int, like: Tensor) -> Tensor:
-    """Sines and cosines (frames, dim) of the positions 0, 1, ..., on the device of ``like``.
+def sinusoidal_positions(frames: int, dim: int, like: Tensor, first: int = 0) -> Tensor:
+    """Sines and cosines (frames, dim) of positions from ``first`` on, on the device of ``like``.
 
     Source: Vaswani et al. 2017, "Attention Is All You Need", section 3.5.
 
     >>> sinusoidal_positions(2, 2, torch.zeros(())).round(decimals=4).tolist()
     [[0.0, 1.0], [0.8414999842643738, 0.5403000116348267]]
     """
-    angles = _angles(frames, dim, like)
+    angles = _angles(frames, dim, like, first)
     return torch.stack([angles.sin(), angles.cos()], dim=-1).reshape(frames, dim)
 
 
@@ -46,9 +49,9 @@ def rotate(vectors: Tensor, rotary: Tensor) -> Tensor:
     return turned.flatten(-2)
 
 
-def _angles(frames: int, dim: int, like: Tensor) -> Tensor:
+def _angles(frames: int, dim: int, like: Tensor, first: int = 0) -> Tensor:
     dtype = torch.float32 if like.dtype in (torch.float16, torch.bfloat16) else like.dtype
-    position = torch.arange(frames, device=like.device, dtype=dtype)
+    position = torch.arange(first, first + frames, device=like.device, dtype=dtype)
     channel = torch.arange(0, dim, 2, device=like.device, dtype=dtype)
     return position.unsqueeze(1) * torch.exp(channel * (-math.log(10000.0) / dim))
 
@@ -84,26 +87,69 @@ class SelfAttention(nn.Module):
 
     def forward(self, sequence: Tensor, lengths: Tensor, rotary: Tensor | None = None) -> Tensor:
         """Sequence (B, T, D), finite everywhere, lengths (B,) -> (B, T, D); padding undefined."""
+        view = View(lengths, visible_frames(lengths, sequence.shape[1]), rotary)
+        return self.attend(sequence, view)[0]
+
+    def attend(
+        self, sequence: Tensor, view: View, past: Cache = ()
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """The same within a view, after a past.
+
+        Args:
+            sequence: (B, T, D), finite everywhere.
+            view: What each frame may see.
+            past: Keys and values (B, H, P, D / H) that an earlier call returned, or nothing. Keys
+                are kept unturned, so that positions count from the oldest one that is seen.
+
+        Returns:
+            (B, T, D), padding undefined, and the keys and values that later frames see.
+        """
         batch_size, frames, dim = sequence.shape
         split = (batch_size, frames, 3, self.num_heads, dim // self.num_heads)
-        projected = self.input(sequence).view(split)
-        query, key, value = projected.permute(2, 0, 3, 1, 4)
-        if rotary is not None:
-            query, key = rotate(query, rotary), rotate(key, rotary)
-        # An utterance without frames attends to its padding, lest its softmax be empty.
-        visible = valid_mask(lengths, frames) | (lengths == 0).unsqueeze(1)
+        query, key, value = self.input(sequence).view(split).permute(2, 0, 3, 1, 4)
+        if past:
+            key, value = torch.cat([past[0], key], dim=2), torch.cat([past[1], value], dim=2)
+        kept = (_last(key, view.kept_frames), _last(value, view.kept_frames))
+        if view.rotary is not None:
+            query = rotate(query, view.rotary[:, key.shape[2] - frames :])
+            key = rotate(key, view.rotary)
         mixed = functional.scaled_dot_product_attention(
             query,
             key,
             value,
-            attn_mask=visible[:, None, None, :],
+            attn_mask=view.visible,
             dropout_p=self.dropout if self.training else 0.0,
         )
         output: Tensor = self.output(mixed.transpose(1, 2).reshape(batch_size, frames, dim))
-        return output
+        return output, kept
+
+    def initial_cache(self, batch_size: int = 1) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, H, 0, D / H) of streams before their first frame."""
+        head_dim = self.output.in_features // self.num_heads
+        nothing = self.output.weight.new_zeros(batch_size, self.num_heads, 0, head_dim)
+        return nothing, nothing
 
 
-class TransformerLayer(nn.Module):
+def _last(cached: Tensor, frames: int) -> Tensor:
+    return cached if frames < 0 else cached[:, :, max(0, cached.shape[2] - frames) :]
+
+
+class AttentionLayer(nn.Module, abc.ABC):
+    """A layer of an encoder that sees what a view allows, and can go on where it stopped."""
+
+    @abc.abstractmethod
+    def forward(self, sequence: Tensor, view: View, past: Cache = ()) -> tuple[Tensor, Cache]:
+        """Sequence (B, T, D), finite everywhere, to the same shape, and what later frames need.
+
+        Padding is undefined in the result. ``past`` is what the frames before left, if any.
+        """
+
+    @abc.abstractmethod
+    def initial_cache(self, batch_size: int = 1) -> Cache:
+        """What the first frames of ``batch_size`` streams have behind them."""
+
+
+class TransformerLayer(AttentionLayer):
     """Pre-norm self-attention and feed-forward layer, each with a residual connection.
 
     Args:
@@ -112,6 +158,7 @@ class TransformerLayer(nn.Module):
         feedforward_dim: Hidden width of the feed-forward part, at least 1.
         dropout: Probability in [0, 1), on attention weights, hidden units and both outputs.
         activation: Name of an activation.
+        stochastic_depth: Probability in [0, 1) that an utterance skips each part in training.
 
     Source: Vaswani et al. 2017, section 3.1, with the norms in front: Xiong et al. 2020, "On
     Layer Normalization in the Transformer Architecture", table 1 (right).
@@ -124,6 +171,7 @@ class TransformerLayer(nn.Module):
         feedforward_dim: int,
         dropout: float = 0.0,
         activation: str = "relu",
+        stochastic_depth: float = 0.0,
     ) -> None:
         super().__init__()
         check_at_least("feedforward_dim", feedforward_dim, 1)
@@ -137,11 +185,15 @@ class TransformerLayer(nn.Module):
             nn.Linear(feedforward_dim, dim),
         )
         self.dropout = Dropout(dropout)
+        self.depth = StochasticDepth(stochastic_depth)
 
-    def forward(self, sequence: Tensor, lengths: Tensor, rotary: Tensor | None = None) -> Tensor:
-        """Sequence (B, T, D), finite everywhere, lengths (B,) -> (B, T, D); padding undefined."""
-        attended = self.attention(self.attention_norm(sequence), lengths, rotary)
-        sequence = sequence + self.dropout(attended)
-        fed: Tensor = self.feedforward(self.feedforward_norm(sequence))
-        output: Tensor = sequence + self.dropout(fed)
-        return output
+    def forward(self, sequence: Tensor, view: View, past: Cache = ()) -> tuple[Tensor, Cache]:
+        """As `AttentionLayer.forward`."""
+        attended, kept = self.attention.attend(self.attention_norm(sequence), view, past)
+        sequence = sequence + self.depth(self.dropout(attended))
+        fed = self.feedforward(self.feedforward_norm(sequence))
+        return sequence + self.depth(self.dropout(fed)), kept
+
+    def initial_cache(self, batch_size: int = 1) -> Cache:
+        """What the first frames of ``batch_size`` streams have behind them."""
+        return self.attention.initial_cache(batch_size)

@@ -89,6 +89,57 @@ class ReluDropout(nn.Module):
         return f"p={self.p}"
 
 
+class StochasticDepth(nn.Module):
+    """Zeroes the residual branch of whole utterances and scales the others by 1 / (1 - p).
+
+    Use it on each branch of a deep network, in training: an utterance then passes through a
+    shallower one. Call it on what is added to the residual stream.
+
+    Args:
+        p: Probability that an utterance skips the branch, in [0, 1).
+
+    Raises:
+        SeqlabError: If ``p`` is outside [0, 1).
+
+    Source: Huang et al. 2016, "Deep Networks with Stochastic Depth", section 3, with the scale in
+    training instead of evaluation.
+
+    Example:
+        >>> branch = StochasticDepth(0.5)(torch.ones(100, 3, 4))
+        >>> branch.flatten(1).std(1).max().item(), sorted(set(branch.flatten().tolist()))
+        (0.0, [0.0, 2.0])
+    """
+
+    def __init__(self, p: float = 0.0) -> None:
+        super().__init__()
+        check_probability("stochastic_depth", p)
+        self.p = p
+
+    def forward(self, branch: Tensor) -> Tensor:
+        """Branch (B, ...), with utterances dropped in training mode."""
+        if not self.training or self.p == 0:
+            return branch
+        shape = (branch.shape[0],) + (1,) * (branch.dim() - 1)
+        kept = torch.rand(shape, device=branch.device) >= self.p
+        return branch * (kept.to(branch.dtype) / (1 - self.p))
+
+    def extra_repr(self) -> str:
+        """The probability, for printing a model."""
+        return f"p={self.p}"
+
+
+def depth_probabilities(p: float, num_layers: int) -> list[float]:
+    """Probability of `StochasticDepth` for each layer, growing linearly to ``p`` at the last one.
+
+    Source: Huang et al. 2016, equation 4.
+
+    >>> depth_probabilities(0.5, 2)
+    [0.25, 0.5]
+    """
+    check_probability("stochastic_depth", p)
+    return [p * layer / num_layers for layer in range(1, num_layers + 1)]
+
+
 class _ReluDropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, p: float, in_place: bool) -> Tensor:

@@ -181,7 +181,7 @@ class ChunkedConv(FrameConv):
         SeqlabError: If a size is out of range.
 
     Source: Li et al. 2023, "Dynamic Chunk Convolution for Unified Streaming and Non-Streaming
-    Conformer ASR", section 2.2.
+    Conformer ASR".
     """
 
     def __init__(self, dim: int, kernel_size: int) -> None:

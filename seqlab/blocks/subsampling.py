@@ -45,6 +45,8 @@ class ConvSubsampling(nn.Module):
         check_at_least("subsampling", factor, 1)
         if factor not in (1, 2, 4, 8):
             raise SeqlabError(f"subsampling={factor} must be 1, 2, 4 or 8: strides of 2 in a row")
+        self.input_dim = input_dim
+        self.output_dim = output_dim
         self.factor = factor
         dims = [input_dim] + [output_dim] * (factor.bit_length() - 1)
         self.layers = nn.ModuleList(

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import nn
 
-from seqlab.blocks.attention import TransformerLayer, rotary_positions, sinusoidal_positions
-from seqlab.blocks.checks import check_sequence
-from seqlab.blocks.dropout import Dropout
+from seqlab.blocks.attention import TransformerLayer
+from seqlab.blocks.dropout import depth_probabilities
 from seqlab.blocks.subsampling import ConvSubsampling
-from seqlab.checks import check_at_least, check_choice
-from seqlab.contracts import Between, Encoder
-from seqlab.errors import SeqlabError
-from seqlab.lengths import Length, zero_padding
-
-POSITIONS = ("rotary", "sinusoidal")
+from seqlab.encoders.attention import AttentionEncoder, check_widths
 
 
-class TransformerEncoder(Encoder):
+class TransformerEncoder(AttentionEncoder):
     """Pre-norm self-attention layers after convolutional subsampling.
 
     Use it where data and compute are plenty, or with strong regularisation where they are not.
@@ -32,12 +26,19 @@ class TransformerEncoder(Encoder):
         dropout: Probability in [0, 1) throughout the layers.
         positions: "rotary" (relative, inside the attention) or "sinusoidal" (added once).
         activation: Name of an activation.
+        stochastic_depth: Probability in [0, 1) that an utterance skips a part of the last layer
+            in training; it grows linearly from the first layer on.
+        chunk_frames: Encoded frames in a chunk, for streaming; 0 for whole utterances.
+        left_chunks: Chunks that a frame sees before its own; -1 for all.
+        dynamic_chunks: Whether each training batch draws a chunk size, so that one model serves
+            whole recordings and streams; ``chunk_frames`` may then be assigned at any time.
 
     Raises:
         SeqlabError: If an argument is out of range.
 
     Source: Vaswani et al. 2017, "Attention Is All You Need", section 3; pre-norm as in Xiong et
-    al. 2020; rotary positions by Su et al. 2021, "RoFormer".
+    al. 2020; rotary positions by Su et al. 2021, "RoFormer"; chunks and their training by Zhang
+    et al. 2020, "Unified Streaming and Non-streaming Two-pass End-to-end Model".
 
     Example:
         >>> import torch
@@ -58,58 +59,24 @@ class TransformerEncoder(Encoder):
         dropout: float = 0.1,
         positions: str = "rotary",
         activation: str = "relu",
+        stochastic_depth: float = 0.0,
+        chunk_frames: int = 0,
+        left_chunks: int = -1,
+        dynamic_chunks: bool = False,
     ) -> None:
-        super().__init__()
-        check_choice("positions", positions, POSITIONS)
-        for name, value in (
-            ("input_dim", input_dim),
-            ("hidden_dim", hidden_dim),
-            ("num_layers", num_layers),
-            ("num_heads", num_heads),
-        ):
-            check_at_least(name, value, 1)
-        if hidden_dim % (2 * num_heads):
-            raise SeqlabError(
-                f"hidden_dim={hidden_dim} must be divisible by 2 * num_heads = {2 * num_heads}"
-            )
-        self.input_dim = input_dim
-        self.output_dim = hidden_dim
-        self.num_layers = num_layers
-        self.num_heads = num_heads
-        self.positions = positions
-        self.subsampling = ConvSubsampling(
-            input_dim, hidden_dim, subsampling, activation=activation
+        check_widths(hidden_dim, num_layers, num_heads, input_dim=input_dim)
+        feedforward_dim = feedforward_dim or 4 * hidden_dim
+        super().__init__(
+            ConvSubsampling(input_dim, hidden_dim, subsampling, activation=activation),
+            [
+                TransformerLayer(hidden_dim, num_heads, feedforward_dim, dropout, activation, depth)
+                for depth in depth_probabilities(stochastic_depth, num_layers)
+            ],
+            nn.LayerNorm(hidden_dim),
+            hidden_dim // num_heads,
+            dropout,
+            positions,
+            chunk_frames,
+            left_chunks,
+            dynamic_chunks,
         )
-        self.dropout = Dropout(dropout)
-        self.layers = nn.ModuleList(
-            TransformerLayer(
-                hidden_dim, num_heads, feedforward_dim or 4 * hidden_dim, dropout, activation
-            )
-            for _ in range(num_layers)
-        )
-        self.norm = nn.LayerNorm(hidden_dim)
-
-    def forward(
-        self, features: Tensor, lengths: Tensor, between: Between | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Map features (B, T, F) and lengths (B,) to encoded (B, T', D) and lengths (B,)."""
-        check_sequence(features, lengths, self.input_dim, "features")
-        if features.shape[1] == 0:
-            return features.new_zeros(features.shape[0], 0, self.output_dim), lengths
-        encoded, lengths = self.subsampling(features, lengths)
-        frames = encoded.shape[1]
-        rotary = None
-        if self.positions == "rotary":
-            rotary = rotary_positions(frames, self.output_dim // self.num_heads, encoded)
-        else:
-            encoded = encoded + sinusoidal_positions(frames, self.output_dim, encoded)
-        encoded = self.dropout(encoded)
-        for number, layer in enumerate(self.layers, start=1):
-            encoded = layer(encoded, lengths, rotary)
-            if between is not None:
-                encoded = between(number, encoded, lengths)
-        return zero_padding(self.norm(encoded), lengths), lengths
-
-    def output_lengths(self, lengths: Length) -> Length:
-        """Encoded frames (B,) of ``lengths`` feature frames (B,): divided, rounded up."""
-        return self.subsampling.output_lengths(lengths)

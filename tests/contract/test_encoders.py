@@ -39,6 +39,23 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "TransformerEncoder": {
         "sinusoidal": {"hidden_dim": 16, "num_layers": 2, "positions": "sinusoidal"},
         "every frame": {"hidden_dim": 16, "num_layers": 1, "subsampling": 1},
+        "chunks": {"hidden_dim": 16, "num_layers": 2, "subsampling": 2, "chunk_frames": 3},
+        "few chunks": {
+            "hidden_dim": 16,
+            "num_layers": 2,
+            "subsampling": 1,
+            "chunk_frames": 2,
+            "left_chunks": 1,
+            "positions": "sinusoidal",
+        },
+        "any chunks": {
+            "hidden_dim": 16,
+            "num_layers": 2,
+            "dynamic_chunks": True,
+            "chunk_frames": 1,
+            "left_chunks": 2,
+            "stochastic_depth": 0.3,
+        },
     },
 }
 CASES = [
