@@ -208,7 +208,8 @@ class ChunkedConv(FrameConv):
             padded = functional.pad(torch.cat([past, sequence], dim=1), (0, 0, 0, missing))
         windows = padded.unfold(1, reach + chunk_frames, chunk_frames).transpose(2, 3)
         windows = functional.pad(windows.flatten(0, 1), (0, 0, 0, reach))
-        return self._convolve(windows, 0).reshape(batch_size, -1, channels)[:, :frames]
+        outputs = self._convolve(windows, 0).reshape(batch_size, frames + missing, channels)
+        return outputs[:, :frames]
 
     def tail(self, sequence: Tensor, past: Tensor | None = None) -> Tensor:
         """What the frames after ``sequence`` see of it and of what came before (B, k // 2, C)."""

@@ -18,6 +18,36 @@ INPUT_DIM = 13
 
 # Beside the defaults, which every class is tested with: other settings of known classes.
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
+    "ConformerEncoder": {
+        "chunks": {
+            "hidden_dim": 16,
+            "num_layers": 2,
+            "kernel_size": 7,
+            "chunk_frames": 2,
+            "convolution_norm": "layer",
+        },
+        "any chunks": {
+            "hidden_dim": 16,
+            "num_layers": 2,
+            "kernel_size": 9,
+            "subsampling": 2,
+            "chunk_frames": 3,
+            "left_chunks": 1,
+            "dynamic_chunks": True,
+            "stochastic_depth": 0.2,
+        },
+    },
+    "EBranchformerEncoder": {
+        "chunks": {
+            "hidden_dim": 16,
+            "num_layers": 2,
+            "kernel_size": 5,
+            "subsampling": 2,
+            "chunk_frames": 3,
+            "left_chunks": 1,
+        },
+        "any chunks": {"hidden_dim": 16, "num_layers": 2, "dynamic_chunks": True},
+    },
     "MLPEncoder": {"strided": {"subsampling": 3, "context": 1, "activation": "sigmoid"}},
     "RecurrentEncoder": {
         "gru": {"cell": "gru", "hidden_dim": 9, "subsampling": 3, "dropout": 0.2},
