@@ -40,6 +40,7 @@ LEVELS = {
     "heads": 2,
     "decoding": 2,
     "data": 2,
+    "pronunciation": 2,
     "recordings": 2,
     "saving": 1,
     "assembly": 3,

@@ -46,6 +46,14 @@ class Tokenizer(Described, abc.ABC):
         """
         return [f" {unit}" if unit else "" for unit in self._units_or_blanks(tokens)]
 
+    def spellings(self, word: str) -> list[tuple[int, ...]]:
+        """The token sequences that stand for one word; ``seqlab.text.spellings`` takes many.
+
+        Raises:
+            DataError: nothing is left of the word, it is several words, or it cannot be encoded.
+        """
+        return [tuple(self.encode(self._one_word(word)))]
+
     @property
     def vocabulary(self) -> Vocabulary:
         """All tokens, blank included; DataError before ``fit`` or ``load_state``."""
@@ -79,6 +87,16 @@ class Tokenizer(Described, abc.ABC):
 
     def _units_or_blanks(self, tokens: Sequence[int]) -> list[str]:
         return ["" if int(t) == self.blank else self.vocabulary[int(t)] for t in tokens]
+
+    def _one_word(self, word: str) -> str:
+        """The word as normalised text has it; DataError unless it is exactly one."""
+        normalized = self.normalize(word)
+        if normalized.split() != [normalized]:
+            raise DataError(
+                f"word {shorten(word)} must be one word, but is {shorten(normalized)} once "
+                "normalised; join, split or remove it"
+            )
+        return normalized
 
     def _units(self, tokens: Sequence[int]) -> list[str]:
         return [self.vocabulary[int(t)] for t in tokens if int(t) != self.blank]
