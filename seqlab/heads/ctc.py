@@ -10,10 +10,9 @@ from torch.nn import functional
 
 from seqlab.blocks.checks import check_sequence
 from seqlab.blocks.dropout import Dropout
-from seqlab.checks import check_at_least
 from seqlab.contracts import Head
-from seqlab.errors import SeqlabError
-from seqlab.lengths import check_lengths, valid_mask
+from seqlab.heads.targets import check_classes, checked_targets
+from seqlab.lengths import valid_mask
 
 
 class CTCHead(Head):
@@ -51,10 +50,7 @@ class CTCHead(Head):
         length_normalized: bool = False,
     ) -> None:
         super().__init__()
-        check_at_least("input_dim", input_dim, 1)
-        check_at_least("num_classes", num_classes, 2)
-        if not 0 <= blank < num_classes:
-            raise SeqlabError(f"blank={blank} must be at least 0 and below {num_classes}")
+        check_classes(input_dim, num_classes, blank)
         self.input_dim = input_dim
         self.num_classes = num_classes
         self.blank = blank
@@ -96,7 +92,8 @@ class CTCHead(Head):
         self, log_probs: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor
     ) -> Tensor:
         """The same ``loss`` (B,), of log-probabilities (B, T', C) that ``forward`` returned."""
-        targets = self._checked_targets(targets, target_lengths)
+        other = 0 if self.blank else 1  # any token will do where there is none
+        targets = checked_targets(targets, target_lengths, self.num_classes, self.blank, other)
         if log_probs.shape[1] == 0:
             log_probs = functional.pad(log_probs, (0, 0, 0, 1))
         feasible = ctc_required_lengths(targets, target_lengths) <= lengths
@@ -112,23 +109,6 @@ class CTCHead(Head):
         # An utterance without frames was given one above; without targets it costs nothing.
         losses = losses.masked_fill(lengths == 0, 0).masked_fill(~feasible, torch.inf)
         return losses / target_lengths.clamp(min=1) if self.length_normalized else losses
-
-    def _checked_targets(self, targets: Tensor, target_lengths: Tensor) -> Tensor:
-        if targets.dim() != 2 or targets.dtype != torch.int64:
-            raise SeqlabError(
-                f"targets are {targets.dtype} of shape {tuple(targets.shape)}, must be int64 (B, U)"
-            )
-        check_lengths(target_lengths, targets.shape[1], "targets")
-        valid = valid_mask(target_lengths, targets.shape[1])
-        wrong = valid & ((targets < 0) | (targets >= self.num_classes) | (targets == self.blank))
-        if wrong.any():
-            raise SeqlabError(
-                f"target token {int(targets[wrong][0])} must be within 0 and "
-                f"{self.num_classes - 1} and not the blank {self.blank}; "
-                "check that head and tokenizer share one vocabulary"
-            )
-        other = 0 if self.blank else 1
-        return targets.masked_fill(~valid, other)
 
 
 def ctc_required_lengths(targets: Tensor, target_lengths: Tensor) -> Tensor:
