@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -119,12 +119,11 @@ def build_parts(stored: StoredModel, allow_modules: Sequence[str]) -> dict[str, 
         build = partial(components.build, specs[part], contract, where=part, **wired)
         build = partial(build, allow_modules=allow_modules)
         check_sizes(specs[part], part, stored)
-        if part in ("frontend", "tokenizer"):  # they store no weights to rehearse for
+        if part == "frontend":  # it stores no weights to rehearse for
             return build()
         return build_checked(build, stored, f"{part}.", trusted=bool(allow_modules))
 
-    frontend, tokenizer = make("frontend", Frontend), make("tokenizer", Tokenizer)
-    tokenizer.load_state(stored.files)
+    frontend, tokenizer = make("frontend", Frontend), build_tokenizer(stored, allow_modules)
     normalizer = make("normalizer", Normalizer, **normalizer_wiring(frontend))
     spec_augment = make("spec_augment", SpecAugment)
     encoder = make("encoder", Encoder, input_dim=frontend.output_dim)
@@ -143,22 +142,52 @@ def build_parts(stored: StoredModel, allow_modules: Sequence[str]) -> dict[str, 
     }
 
 
+def build_tokenizer(stored: StoredModel, allow_modules: Sequence[str] = ()) -> Tokenizer:
+    """Build the tokenizer of a stored model, fitted.
+
+    Raises:
+        SeqlabError: Its class or an argument is refused, or its files are damaged.
+    """
+    specs = components.check_keys(stored.config.get("components"), PARTS, "components")
+    check_sizes(specs["tokenizer"], "tokenizer", stored)
+    tokenizer: Tokenizer = components.build(
+        specs["tokenizer"],
+        Tokenizer,  # type: ignore[type-abstract]
+        where="tokenizer",
+        allow_modules=allow_modules,
+    )
+    tokenizer.load_state(stored.files)
+    return tokenizer
+
+
 def load_weights(module: nn.Module, stored: StoredModel) -> None:
     """Copy the stored tensors into ``module``, whose names and shapes must be exactly theirs."""
     check_shapes(module, stored)
     path = stored.folder / WEIGHTS_NAME
-    try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in stored.shapes}
-    except (SafetensorError, OSError, RuntimeError) as error:
-        raise ModelError(f"{path} is damaged: {error}; copy or train the model again") from error
+    tensors = read_tensors(stored, stored.shapes)
     expected = module.state_dict()
     for name, tensor in tensors.items():
         if tensor.is_floating_point() != expected[name].is_floating_point():
             raise ModelError(f"{path}: {name} is {tensor.dtype}, must be {expected[name].dtype}")
+    module.load_state_dict(tensors)
+
+
+def read_tensors(stored: StoredModel, names: Iterable[str]) -> dict[str, Tensor]:
+    """Read some of the stored tensors, which must be finite.
+
+    Raises:
+        ModelError: The file is damaged, or holds values that are not finite.
+    """
+    path = stored.folder / WEIGHTS_NAME
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise ModelError(f"{path} is damaged: {error}; copy or train the model again") from error
+    for name, tensor in tensors.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise ModelError(f"{path}: {name} holds values that are not finite; train it again")
-    module.load_state_dict(tensors)
+    return tensors
 
 
 def check_shapes(module: nn.Module, stored: StoredModel, prefix: str = "") -> None:

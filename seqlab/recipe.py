@@ -31,6 +31,7 @@ from seqlab.text.tokenizers import Tokenizer
 from seqlab.training.config import TrainingConfig
 from seqlab.training.optim import OptimizerConfig
 from seqlab.training.schedule import ScheduleConfig
+from seqlab.training.warm_start import WarmStartConfig
 
 if TYPE_CHECKING:
     from seqlab.training.observer import Observer
@@ -53,6 +54,7 @@ _SETTINGS: dict[str, type] = {
     "optimizer": OptimizerConfig,
     "schedule": ScheduleConfig,
     "training": TrainingConfig,
+    "warm_start": WarmStartConfig,
 }
 _REQUIRED = ("title", "data", "text", "frontend", "encoder", "head")
 _SCALARS = {"title": str, "seed": int, "synthetic": bool}
@@ -77,6 +79,7 @@ class Recipe:
         optimizer: The update rule.
         schedule: How the learning rate moves.
         training: How long and how exactly.
+        warm_start: Where the first weights come from, or None.
         seed: Of weights, order and augmentation.
         synthetic: Whether the speech is synthetic; reports then say so.
         allow_modules: Modules outside of seqlab whose classes the caller trusts; not in the file.
@@ -95,6 +98,7 @@ class Recipe:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    warm_start: WarmStartConfig | None = None
     seed: int = 0
     synthetic: bool = False
     allow_modules: tuple[str, ...] = ()
@@ -104,10 +108,9 @@ class Recipe:
         """Plain data that ``load_recipe`` would read back to an equal recipe."""
         names = sorted(_KEYS, key=lambda name: name not in _SCALARS)
         whole = {name: getattr(self, name) for name in names}
-        return {
-            name: components.plain(dataclasses.asdict(value) if name in _SETTINGS else value)
-            for name, value in whole.items()
-        }
+        settings = {name: whole[name] for name in _SETTINGS if whole[name] is not None}
+        whole |= {name: dataclasses.asdict(value) for name, value in settings.items()}
+        return {name: components.plain(value) for name, value in whole.items()}
 
     def to_yaml(self) -> str:
         """The resolved recipe as YAML, defaults written out."""

@@ -135,7 +135,7 @@ def _begin(
             data_fingerprint=mark,
         )
         _restore(model, content["model"], folder)
-    else:
+    elif settings.fit_normalizer:
         fit_normalizer(model, train_set, settings.data)
     module, optimizer = accelerator.prepare(
         LossModule(model, settings.training.consistency),

@@ -8,62 +8,23 @@ import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 import seqlab
-from seqlab.data.batch import SpeechDataset
-from seqlab.data.config import DataConfig, load_split
-from seqlab.data.manifest import Utterance
-from seqlab.errors import DataError
-from seqlab.training.config import TrainingConfig
-from seqlab.training.loop import (
-    check_folder,
-    make_accelerator,
-    train,
-)
+from seqlab.training.loop import check_folder, make_accelerator, train
 from seqlab.training.observer import Observer, SilentObserver
-from seqlab.training.optim import OptimizerConfig
-from seqlab.training.preflight import check_targets, drop_too_short, listed, trained_on
+from seqlab.training.prepare import TrainableRecipe, prepare
 from seqlab.training.report import write_report
-from seqlab.training.schedule import ScheduleConfig
-from seqlab.training.session import LoopSettings, TrainingResult
+from seqlab.training.session import TrainingResult
 from seqlab.training.validate import Evaluation, evaluate
 
 if TYPE_CHECKING:
     from seqlab.model import SpeechModel
     from seqlab.text.tokenizers import Tokenizer
 
-
-class TrainableRecipe(Protocol):
-    """What a run needs of a recipe."""
-
-    @property
-    def seed(self) -> int:
-        """Of everything random, at least 0."""
-
-    @property
-    def data(self) -> DataConfig:
-        """Manifests, batches, augmentation."""
-
-    @property
-    def optimizer(self) -> OptimizerConfig:
-        """The update rule."""
-
-    @property
-    def schedule(self) -> ScheduleConfig:
-        """How the learning rate moves."""
-
-    @property
-    def training(self) -> TrainingConfig:
-        """Length, precision, safeguards."""
-
-    def as_dict(self) -> dict[str, Any]:
-        """The resolved recipe as plain values."""
-
-    def to_yaml(self) -> str:
-        """The resolved recipe as a file."""
+WARM_START_NAME = "warm_start.json"
 
 
 @dataclass(frozen=True)
@@ -95,7 +56,8 @@ def run_training(
     """Train what a recipe describes, evaluate the result, and leave everything in one folder.
 
     The folder holds ``recipe.yaml``, ``metrics.csv`` and ``.jsonl``, ``tensorboard/``,
-    ``checkpoints/``, ``model/``, ``evaluation.json``, ``run.json`` and ``report.html``.
+    ``checkpoints/``, ``model/``, ``evaluation.json``, ``run.json`` and ``report.html``; after a
+    warm start ``warm_start.json`` too.
 
     Args:
         recipe: Checked and resolved.
@@ -113,62 +75,25 @@ def run_training(
     """
     check_folder(folder, resume)
     observer = observer or SilentObserver()
-    splits = {name: _load(recipe.data, name) for name in ("train", "dev", "test")}
-    if not splits["train"]:
-        raise DataError("the training set has 0 utterances, must have at least 1; see data.train")
-    tokenizer.fit([u.target for u in splits["train"] if u.target is not None])
-    for name, utterances in splits.items():
-        check_targets(utterances, tokenizer, name)
-    model = build_model(tokenizer)
-    augment = recipe.data.augment
-    chosen, dropped = drop_too_short(
-        splits["train"],
-        model,
-        max([1.0, *augment.speeds]),
-        recipe.training.skip_too_short,
-        augment.edges_s,
-    )
+    prepared = prepare(recipe, tokenizer, build_model, fresh=not resume)
+    model, warm = prepared.model, prepared.warm_start
     accelerator = make_accelerator(recipe.training)
     main = accelerator.is_main_process
-    for note in trained_on(splits) if main else []:
+    for note in prepared.notes if main else []:
         observer.noted(note)
-    if dropped and main:
-        observer.noted(
-            f"{len(dropped)} utterances too short for their targets dropped: {listed(dropped)}"
-        )
     folder.mkdir(parents=True, exist_ok=True)
     if main and not resume:  # a resumption may yet be refused
         _write(folder / "recipe.yaml", recipe.to_yaml())
-    rate = model.frontend.sample_rate
-    train_set = SpeechDataset(
-        chosen,
-        tokenizer,
-        rate,
-        augment=augment,
-        seed=recipe.seed,
-        cache=recipe.data.cache_mb > 0,
-        cache_mb=recipe.data.cache_mb,
-        root=recipe.data.root,
-    )
-    dev_set = None
-    if splits["dev"]:
-        cache_mb = recipe.data.cache_mb
-        dev_set = SpeechDataset(
-            splits["dev"], tokenizer, rate, cache=cache_mb > 0, cache_mb=cache_mb
-        )
-    settings = LoopSettings(
-        training=recipe.training,
-        optimizer=recipe.optimizer,
-        schedule=recipe.schedule,
-        data=recipe.data,
-        seed=recipe.seed,
-        recipe=recipe.as_dict(),
-    )
+        if warm is not None:
+            _write(folder / WARM_START_NAME, json.dumps(warm.as_dict(), indent=1))
+    accelerator.wait_for_everyone()
+    if recipe.warm_start is not None:
+        model.facts["warm_start"] = _warm_start_facts(folder)
     result = train(
         model,
-        train_set,
-        dev_set,
-        settings,
+        prepared.train_set,
+        prepared.dev_set,
+        prepared.settings,
         folder,
         resume=resume,
         observer=observer,
@@ -177,24 +102,29 @@ def run_training(
     if main:
         _write(folder / "recipe.yaml", recipe.to_yaml())
         model.save(folder / "model")
-    evaluations = {
-        name: evaluate(model, dev_set if name == "dev" and dev_set else splits[name])
-        for name in ("dev", "test")
-        if splits[name]
-    }
+    sets = {"dev": prepared.dev_set, "test": prepared.test}
+    evaluations = {name: evaluate(model, found) for name, found in sets.items() if found}
     if main:
         content = {name: evaluation.to_dict() for name, evaluation in evaluations.items()}
         _write(folder / "evaluation.json", json.dumps(content, indent=1, ensure_ascii=False))
         facts = _facts(result, model, command)
-        facts |= {"training_utterances": len(chosen), "processes": accelerator.num_processes}
+        facts |= {
+            "training_utterances": len(prepared.train_set),
+            "processes": accelerator.num_processes,
+        }
         _write(folder / "run.json", json.dumps(facts, indent=1))
         write_report(folder)
     accelerator.end_training()
     return RunResult(folder, result, evaluations)
 
 
-def _load(data: DataConfig, split: Any) -> list[Utterance]:
-    return load_split(data, split) if getattr(data, split) else []
+def _warm_start_facts(folder: Path) -> dict[str, Any] | None:
+    """What the training began with, from its folder; the model that gave it may be gone since."""
+    try:
+        facts = json.loads((folder / WARM_START_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return facts if isinstance(facts, dict) else None
 
 
 def _facts(result: TrainingResult, model: SpeechModel, command: Sequence[str]) -> dict[str, Any]:
@@ -204,6 +134,7 @@ def _facts(result: TrainingResult, model: SpeechModel, command: Sequence[str]) -
         "steps": result.step,
         "result": result.result,
         "result_epoch": result.epoch,
+        "warm_start": model.facts.get("warm_start"),
         "parameters": sum(p.numel() for p in model.parameters()),
         "threads": torch.get_num_threads(),
         "device": str(next(model.parameters()).device),

@@ -48,6 +48,7 @@ class LoopSettings:
         data: Batches and workers; its manifests are not read here.
         seed: Of the order of utterances and all random numbers, at least 0.
         recipe: The resolved recipe, plain values; resuming with another one is refused.
+        fit_normalizer: Whether to fit a normalizer that can be fitted.
     """
 
     training: TrainingConfig
@@ -56,6 +57,7 @@ class LoopSettings:
     data: DataConfig
     seed: int = 0
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    fit_normalizer: bool = True
 
 
 @dataclass(frozen=True)
