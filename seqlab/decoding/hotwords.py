@@ -1,0 +1,171 @@
+"""Hotwords: phrases that the search is to prefer, such as names that the model has not heard."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqlab.decoding.kernels.layout import BOUNDARY
+from seqlab.decoding.lexicon_trie import Ints, Trie
+from seqlab.decoding.prefix_beam_units import TokenUnits
+from seqlab.errors import SeqlabError
+
+Phrases = Mapping[str, float] | Iterable[str]
+DEFAULT_BOOST = 5.0
+_LONGEST_TOKEN = 32  # symbols that ``reach`` looks ahead
+
+
+@dataclass(frozen=True)
+class Hotwords:
+    """Phrases and their boosts, as an automaton that reads text with the search.
+
+    A phrase counts where it stands as whole words. While it is being spelled the search has credit
+    in proportion to the part that is there; the credit is taken back if the phrase is not
+    completed, and in the end each place where a phrase stands adds its boost exactly once.
+
+    Args:
+        edges_at: where the edges of a state begin (N + 1,); edge k leads to state k + 1.
+        edges: symbols of the edges, rising within a state.
+        fail: the state of the longest other match (N,).
+        credit: boosts under way in a state (N,), nats, not negative.
+        done: boosts that are complete with a state (N,), nats.
+        reach: what a token may add at most after a state (N,), nats.
+        start: the state at the beginning of an utterance.
+
+    Source: Aho and Corasick 1975, "Efficient String Matching", for the automaton.
+
+    Example:
+        >>> units = TokenUnits.characters(["-", " ", "a", "b"])
+        >>> Hotwords.of({"ab a": 3.0}, units).credit.round(2).tolist()
+        [0.0, 0.0, 0.6, 1.2, 1.8, 2.4, 0.0]
+    """
+
+    edges_at: Ints
+    edges: Ints
+    fail: Ints
+    credit: NDArray[np.float64]
+    done: NDArray[np.float64]
+    reach: NDArray[np.float64]
+    start: int
+
+    @classmethod
+    def of(cls, phrases: Phrases, units: TokenUnits, boost: float = DEFAULT_BOOST) -> Hotwords:
+        """The automaton of some phrases.
+
+        Args:
+            phrases: texts of one or more words, or a mapping of such to their boosts in nats.
+            units: tokens of the model.
+            boost: of texts without their own.
+
+        Raises:
+            SeqlabError: a phrase is empty, cannot be spelled with the model's tokens, or its boost
+                is not finite.
+        """
+        if isinstance(phrases, str):
+            raise SeqlabError(f"hotwords={phrases!r} must be a list of phrases or a mapping")
+        boosts = dict(phrases) if isinstance(phrases, Mapping) else dict.fromkeys(phrases, boost)
+        spelled: dict[tuple[int, ...], float] = {}
+        for phrase, value in boosts.items():
+            if isinstance(value, bool) or not isinstance(
+                value, int | float | np.floating | np.integer
+            ):
+                raise SeqlabError(f"the boost {value!r} of hotword {phrase!r} must be a number")
+            if not math.isfinite(value):
+                raise SeqlabError(f"the boost {value} of hotword {phrase!r} must be finite")
+            spelled[_spell(phrase, units)] = float(value)
+        return cls._build(list(spelled), np.array(list(spelled.values())))
+
+    @classmethod
+    def nothing(cls) -> Hotwords:
+        """No phrases."""
+        none, zero = np.zeros(2, np.int32), np.zeros(1)
+        return cls(none, none[:0], none[:1], zero, zero, zero, 0)
+
+    @classmethod
+    def _build(cls, spelled: list[tuple[int, ...]], boosts: NDArray[np.float64]) -> Hotwords:
+        trie = Trie.of(spelled)  # its node n + 1 is state n; the root is state 0
+        count = len(trie) - 1
+        edges_at = np.concatenate([trie.edges_at[:1], trie.edges_at[2:]])
+        parents = np.maximum(trie.parents() - 1, 0)
+        depth, done, fail = np.zeros(count), np.zeros(count), np.zeros(count, np.int32)
+        share = np.zeros(count)  # the most that one symbol of the phrases through a state is worth
+        for number, phrase in enumerate(spelled):
+            state = 0
+            for symbol in phrase[:-1]:
+                state = _edge(edges_at, trie.edges, state, symbol) + 1
+                share[state] = max(share[state], boosts[number] / (len(phrase) - 1))
+            done[_edge(edges_at, trie.edges, state, phrase[-1]) + 1] += boosts[number]
+        for state in range(1, count):
+            parent, symbol = int(parents[state - 1]), int(trie.edges[state - 1])
+            depth[state] = depth[parent] + 1
+            if parent:
+                fail[state] = _next(edges_at, trie.edges, fail, int(fail[parent]), symbol)
+            done[state] += done[fail[state]]
+        credit = share * np.maximum(depth - 1, 0)
+        for state in range(1, count):
+            credit[state] = max(credit[state], credit[fail[state]])
+        reach = _reach(edges_at, fail, credit, done)
+        start = _edge(edges_at, trie.edges, 0, BOUNDARY) + 1
+        return cls(edges_at, trie.edges, fail, credit, done, reach, max(start, 0))
+
+
+def _spell(phrase: str, units: TokenUnits) -> tuple[int, ...]:
+    """Symbols of a phrase between boundaries of words."""
+    words = units.normalize(phrase).split()
+    if not words:
+        raise SeqlabError(f"hotword {phrase!r} holds no word; remove it")
+    symbols = [BOUNDARY]
+    for word in words:
+        numbers = units.numbers(word)
+        if numbers is None:
+            foreign = next(c for c in word if c not in units.symbols)
+            raise SeqlabError(
+                f"hotword {phrase!r} holds {foreign!r}, which no token of the model has; spell it "
+                "with the characters the model was trained with"
+            )
+        symbols += [*numbers, BOUNDARY]
+    return tuple(symbols)
+
+
+def _edge(edges_at: Ints, edges: Ints, state: int, symbol: int) -> int:
+    """Number of the edge of a state that carries a symbol, or -1."""
+    first, last = int(edges_at[state]), int(edges_at[state + 1])
+    place = first + int(np.searchsorted(edges[first:last], symbol))
+    return place if place < last and edges[place] == symbol else -1
+
+
+def _next(edges_at: Ints, edges: Ints, fail: Ints, state: int, symbol: int) -> int:
+    """State after a symbol."""
+    while True:
+        edge = _edge(edges_at, edges, state, symbol)
+        if edge >= 0 or state == 0:
+            return edge + 1
+        state = int(fail[state])
+
+
+def _reach(
+    edges_at: Ints, fail: Ints, credit: NDArray[np.float64], done: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What up to _LONGEST_TOKEN symbols may add at most after each state."""
+    count = len(fail)
+    reach = np.zeros(count)
+    for _ in range(min(_LONGEST_TOKEN, count)):
+        longer = np.zeros(count)
+        for state in range(count):
+            below = range(int(edges_at[state]) + 1, int(edges_at[state + 1]) + 1)
+            most = max(
+                (credit[s] - credit[state] + max(done[s], 0.0) + reach[s] for s in below),
+                default=0.0,
+            )
+            longer[state] = max(0.0, most)
+            if state:
+                other = longer[fail[state]] + credit[fail[state]] - credit[state]
+                longer[state] = max(longer[state], other)
+        if np.array_equal(longer, reach):
+            break
+        reach = longer
+    return reach

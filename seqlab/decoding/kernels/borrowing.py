@@ -1,0 +1,19 @@
+"""Compiling loops that only look at the arrays they are given."""
+
+from __future__ import annotations
+
+import numba
+
+
+def borrowing(function):
+    """As ``seqlab.compiled.compiled``, for functions that make no arrays.
+
+    They do not count references to their arrays. Where a search calls a function for each prefix
+    with dozens of arrays, that takes several times as long as all the rest. Their caller holds the
+    arrays.
+    """
+    options = {"nogil": True, "error_model": "numpy", "_nrt": False}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # raised where no cache can be written
+        return numba.njit(**options)(function)

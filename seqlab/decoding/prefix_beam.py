@@ -1,0 +1,339 @@
+"""CTC prefix beam search with language model, lexicon and hotwords; offline and streaming."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seqlab.checks import check_at_least, check_choice, check_range
+from seqlab.contracts import Hypothesis
+from seqlab.decoding.hotwords import DEFAULT_BOOST, Hotwords, Phrases
+from seqlab.decoding.kernels.frames import advance
+from seqlab.decoding.kernels.layout import NO_LM, TOKEN_LM, WORD_LM, Fusion, Limits
+from seqlab.decoding.prefix_beam_answers import Answers
+from seqlab.decoding.prefix_beam_fusion import Guidance, Weights
+from seqlab.decoding.prefix_beam_lexicon import Lexicon, WordList
+from seqlab.decoding.prefix_beam_space import Search, scratch_of
+from seqlab.decoding.prefix_beam_units import TokenUnits
+from seqlab.errors import SeqlabError
+from seqlab.lengths import check_lengths
+from seqlab.lm.ngram.model import NGramModel
+
+_INFINITE = 1e30  # nats; compiled loops get a number
+
+
+class StreamState:
+    """A stream between two calls of ``step``; never changed by them.
+
+    Args:
+        search: what the search remembers.
+        fusion: what else than the acoustics counts, with the stream's hotwords.
+    """
+
+    def __init__(self, search: Search, fusion: Fusion) -> None:
+        self.search, self.fusion = search, fusion
+
+
+class PrefixBeamDecoder:
+    """Searches the texts of the highest probability, summed over their alignments.
+
+    Use it where accuracy counts, and wherever a language model, a lexicon or hotwords help.
+
+    The score of a text is exact for every prefix that stays in the beam: the logarithm of the sum
+    over all its alignments, plus ``lm_weight`` ln P(words, sentence end), plus ``word_bonus`` for
+    each word, less ``unknown_penalty`` for each word that the language model lacks, plus the
+    boosts of hotwords. ``Hypothesis.details`` holds the parts: ``"acoustic"``,
+    ``"language_model"``, ``"words"``, ``"hotwords"``; they add up to the score.
+    ``"posterior"`` is the answer's share among all that were in the beam at the end,
+    ``"complete"`` is False where an utterance ended within a word of the lexicon; the text is
+    cut before it then.
+
+    A token's time is that of the best alignment of its text, followed during the search. Its
+    confidence is the geometric mean of its probability over these frames; an utterance's is the
+    geometric mean over all frames of its acoustic probability, and 0 where there are no frames.
+
+    Args:
+        units: Tokens and how they make words; see ``for_tokenizer``.
+        frame_s: Seconds from one encoded frame to the next, above 0.
+        beam: Prefixes that are followed, 1 or more.
+        beam_threshold: Nats; prefixes further below the best one are given up. ``inf``: none.
+        max_tokens: At most so many tokens of a frame begin new prefixes; None: all.
+        token_threshold: Nats; tokens further below the best one of a frame do not. ``inf``: none.
+        n_best: Answers for each utterance, 1 to ``beam``; there may be fewer.
+        language_model: Scores words, or tokens.
+        lm_unit: ``"word"``, or ``"token"`` for a model whose words are the tokens' texts.
+        lm_weight: 0 or more.
+        word_bonus: Nats for each word; for each token with ``lm_unit="token"``.
+        unknown_penalty: Nats, 0 or more, for each one the language model does not know.
+        lookahead: Whether the best word that may still come counts while a word is spelled. It
+            steers the search and is no part of the score.
+        lexicon: The only words allowed: a list, or a mapping from words to one or several
+            spellings in tokens, each a text of tokens with white space between, or a sequence.
+        max_delay: Frames after which the beginning of the best prefix is final, which bounds
+            memory in endless streams; None: only what all prefixes share is.
+        threads: Utterances that are decoded at a time; they do not change the answers.
+
+    Raises:
+        SeqlabError: An argument is out of range, or language model or lexicon do not fit the
+            tokens.
+
+    Source: see ``seqlab.decoding.kernels.frames``.
+
+    Example:
+        >>> units = TokenUnits.characters(["<blank>", " ", "a", "b"])
+        >>> decoder = PrefixBeamDecoder(units, frame_s=0.04)
+        >>> probs = torch.tensor([[[0.4, 0.0, 0.3, 0.3], [0.4, 0.0, 0.6, 0.0]]])
+        >>> best = decoder.decode(probs.log(), torch.tensor([2]))[0][0]
+        >>> best.text, round(math.exp(best.score), 2), best.token_times
+        ('a', 0.54, ((0.04, 0.08),))
+    """
+
+    def __init__(
+        self,
+        units: TokenUnits,
+        frame_s: float,
+        *,
+        beam: int = 50,
+        beam_threshold: float = 20.0,
+        max_tokens: int | None = None,
+        token_threshold: float = math.inf,
+        n_best: int = 1,
+        language_model: NGramModel | None = None,
+        lm_unit: Literal["word", "token"] = "word",
+        lm_weight: float = 0.5,
+        word_bonus: float = 0.0,
+        unknown_penalty: float = 0.0,
+        lookahead: bool = True,
+        lexicon: Lexicon | None = None,
+        max_delay: int | None = None,
+        threads: int = 1,
+    ) -> None:
+        if not (math.isfinite(frame_s) and frame_s > 0):
+            raise SeqlabError(f"frame_s={frame_s} must be above 0; it is hop times subsampling")
+        check_at_least("beam", beam, 1)
+        check_at_least("n_best", n_best, 1)
+        check_at_least("threads", threads, 1)
+        if n_best > beam:
+            raise SeqlabError(f"n_best={n_best} must be at most beam={beam}; widen the beam")
+        check_choice("lm_unit", lm_unit, ("word", "token"))
+        self.units, self.frame_s, self.n_best, self.threads = units, frame_s, n_best, threads
+        self.limits = _limits(units, beam, beam_threshold, max_tokens, token_threshold, max_delay)
+        weights = _weights(lm_weight, word_bonus, unknown_penalty, lookahead)
+        self.guidance = _guidance(units, language_model, lm_unit, weights, lexicon)
+        self._fusion = self.guidance.fusion()
+        self._answers = Answers(self.guidance, frame_s, n_best)
+
+    @classmethod
+    def for_tokenizer(cls, tokenizer: Any, frame_s: float, **options: Any) -> Self:
+        """A decoder for the tokens of a fitted tokenizer; ``options`` are the constructor's.
+
+        Raises:
+            SeqlabError: The tokenizer has no blank, or an option is out of range.
+        """
+        return cls(TokenUnits.of_tokenizer(tokenizer), frame_s, **options)
+
+    def with_weights(
+        self,
+        lm_weight: float | None = None,
+        word_bonus: float | None = None,
+        unknown_penalty: float | None = None,
+    ) -> PrefixBeamDecoder:
+        """The same decoder with other weights, for tuning; words are not spelled again."""
+        old = self.guidance.weights
+        weights = _weights(
+            old.language_model if lm_weight is None else lm_weight,
+            old.word_bonus if word_bonus is None else word_bonus,
+            old.unknown_penalty if unknown_penalty is None else unknown_penalty,
+            old.lookahead,
+        )
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        new.guidance = replace(self.guidance, weights=weights)
+        new._fusion = new.guidance.fusion()
+        new._answers = Answers(new.guidance, self.frame_s, self.n_best)
+        return new
+
+    def hotwords(self, phrases: Phrases, boost: float = DEFAULT_BOOST) -> Hotwords:
+        """Hotwords made ready, for use in many calls.
+
+        Args:
+            phrases: Texts of one or more words, or a mapping of them to their boosts in nats.
+            boost: Of texts without their own.
+        """
+        return Hotwords.of(phrases, self.units, boost)
+
+    def decode(
+        self, log_probs: Tensor, lengths: Tensor, hotwords: Hotwords | Phrases | None = None
+    ) -> list[list[Hypothesis]]:
+        """The best texts of each utterance of log_probs (B, T', C), lengths (B,), best first.
+
+        Args:
+            log_probs: Natural logarithms (B, T', C); padding may hold anything.
+            lengths: Valid frames (B,).
+            hotwords: Phrases to prefer, see ``hotwords``.
+
+        Raises:
+            SeqlabError: Shapes do not fit, a frame holds NaN or nothing finite, or a hotword
+                cannot be spelled.
+        """
+        if log_probs.dim() != 3:
+            raise SeqlabError(
+                f"log_probs of shape {tuple(log_probs.shape)} must be (B, T', {len(self.units)})"
+            )
+        rows = self._rows(log_probs)
+        check_lengths(lengths, rows.shape[1], "log_probs")
+        if len(lengths) != len(rows):
+            raise SeqlabError(
+                f"{len(lengths)} lengths for {len(rows)} utterances of log_probs; pass one "
+                "length for each"
+            )
+        fusion, start = self._with(hotwords)
+        jobs = [(index, rows[index, :length]) for index, length in enumerate(lengths.tolist())]
+
+        def run(job: tuple[int, NDArray[np.float32]]) -> list[Hypothesis]:
+            search = self._begin(len(job[1]), start)
+            self._advance(search, fusion, job[1], f" of utterance {job[0]} in the batch")
+            return self._answers.final(search, fusion)
+
+        if min(self.threads, len(jobs)) <= 1:
+            return [run(job) for job in jobs]
+        with ThreadPoolExecutor(min(self.threads, len(jobs))) as pool:
+            return list(pool.map(run, jobs))
+
+    def initial_state(self, hotwords: Hotwords | Phrases | None = None) -> StreamState:
+        """The state of a stream before its first frame."""
+        fusion, start = self._with(hotwords)
+        return StreamState(self._begin(0, start), fusion)
+
+    def step(
+        self, log_probs: Tensor, state: StreamState
+    ) -> tuple[Hypothesis, Hypothesis, StreamState]:
+        """Decode the next frames of a stream.
+
+        Any way to cut a stream into frames gives the answers of ``decode``.
+
+        Args:
+            log_probs: The next frames (T', C), or (1, T', C).
+            state: Of the stream; it stays as it is.
+
+        Returns:
+            What is final, the best answer so far, which begins with it, and the new state. The
+            second may still change, and has scores without what only the end decides.
+
+        Raises:
+            SeqlabError: The shape does not fit, or a frame holds NaN or nothing finite.
+        """
+        if log_probs.dim() == 3 and len(log_probs) == 1:
+            log_probs = log_probs[0]
+        if log_probs.dim() != 2:
+            raise SeqlabError(
+                f"log_probs of shape {tuple(log_probs.shape)} must be (T', {len(self.units)}) or "
+                "(1, T', C); a state is that of one stream"
+            )
+        search = state.search.copy()
+        self._advance(search, state.fusion, self._rows(log_probs), " of the stream's next frames")
+        search.collect()
+        stable, partial = self._answers.so_far(search, state.fusion)
+        return stable, partial, StreamState(search, state.fusion)
+
+    def flush(self, state: StreamState) -> list[Hypothesis]:
+        """The n-best list of a stream that has ended, best first; ``state`` stays as it is."""
+        return self._answers.final(state.search, state.fusion)
+
+    def _rows(self, log_probs: Tensor) -> NDArray[np.float32]:
+        if log_probs.shape[-1] != len(self.units) or not log_probs.is_floating_point():
+            raise SeqlabError(
+                f"log_probs of shape {tuple(log_probs.shape)}, {log_probs.dtype}, must be floating "
+                f"and end with the {len(self.units)} tokens; is it another model's?"
+            )
+        rows: NDArray[np.float32] = log_probs.detach().to("cpu", torch.float32).contiguous().numpy()
+        return rows
+
+    def _with(self, hotwords: Hotwords | Phrases | None) -> tuple[Fusion, int]:
+        if hotwords is None:
+            return self._fusion, 0
+        if not isinstance(hotwords, Hotwords):
+            hotwords = self.hotwords(hotwords)
+        if len(hotwords.fail) == 1:
+            return self._fusion, 0
+        return self.guidance.fusion(hotwords), hotwords.start
+
+    def _begin(self, frames: int, hot_state: int) -> Search:
+        return Search.begin(self.limits.beam, frames, self.guidance.lm_start, hot_state)
+
+    def _advance(
+        self, search: Search, fusion: Fusion, rows: NDArray[np.float32], what: str
+    ) -> None:
+        """Search all of some frames, making room on the way."""
+        scratch = scratch_of(
+            self.limits.beam, fusion.widest, len(self.units), len(self.guidance.lm_start)
+        )
+        at = 0
+        while True:
+            at = advance(search.space, scratch, self.limits, fusion, self.guidance.tables, rows, at)
+            if at < 0:
+                raise SeqlabError(
+                    f"frame {-1 - at}{what} holds NaN, +inf, or no finite number and cannot be "
+                    "decoded; look for NaN in its audio or in the model's weights"
+                )
+            if at == len(rows):
+                return
+            search.make_room()
+
+
+def _limits(
+    units: TokenUnits,
+    beam: int,
+    beam_threshold: float,
+    max_tokens: int | None,
+    token_threshold: float,
+    max_delay: int | None,
+) -> Limits:
+    for name, value in (("beam_threshold", beam_threshold), ("token_threshold", token_threshold)):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+            raise SeqlabError(f"{name}={value!r} must be nats of 0 or more; inf gives up nothing")
+    for name, count in (("max_tokens", max_tokens), ("max_delay", max_delay)):
+        if count is not None:
+            check_at_least(name, count, 1, f"{name}=None sets no limit")
+    return Limits(
+        units.blank, beam, min(float(beam_threshold), _INFINITE),
+        min(float(token_threshold), _INFINITE), max_tokens or len(units), max_delay or 0,
+    )  # fmt: skip
+
+
+def _weights(
+    lm_weight: float, word_bonus: float, unknown_penalty: float, lookahead: bool
+) -> Weights:
+    check_range("lm_weight", lm_weight, 0, 100, "0.3 to 2 is usual")
+    check_range("word_bonus", word_bonus, -500, 500, "-3 to 3 is usual")
+    check_range("unknown_penalty", unknown_penalty, 0, 500, "0 to 10 is usual")
+    return Weights(float(lm_weight), float(word_bonus), float(unknown_penalty), bool(lookahead))
+
+
+def _guidance(
+    units: TokenUnits,
+    model: NGramModel | None,
+    lm_unit: str,
+    weights: Weights,
+    lexicon: Lexicon | None,
+) -> Guidance:
+    lm = NO_LM if model is None else WORD_LM if lm_unit == "word" else TOKEN_LM
+    words = WordList.none()
+    if lexicon is not None:
+        words = WordList.of_lexicon(lexicon, units)
+    elif not units.has_words and (lm == WORD_LM or (lm == NO_LM and weights.word_bonus)):
+        raise SeqlabError(
+            "these tokens do not say where words begin, so that a language model of words or a "
+            "word_bonus needs a lexicon: a mapping from words to their spellings in tokens"
+        )
+    elif lm == WORD_LM and model is not None:
+        words = WordList.of_model(model, units)
+    return Guidance(units, words, model, lm, weights)
