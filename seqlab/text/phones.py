@@ -124,15 +124,17 @@ class PhoneTokenizer(Tokenizer):
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The likeliest words for these units; units of no word become one ``<unk>``."""
-        words: list[str] = []
-        part: list[str] = []
-        for unit in [*self._units(tokens), self.boundary]:
-            if unit and unit == self.boundary:
-                words += self._words(part)
-                part = []
-            elif unit:
-                part.append(unit)
-        return " ".join(words + self._words(part))
+        return " ".join(word for word, _, _ in self._found(tokens))
+
+    def pieces(self, tokens: Sequence[int]) -> list[str]:
+        """The words, each cut so that its first and its last unit have a part of it."""
+        boundary = self.boundary or None
+        found = [" " if unit == boundary else "" for unit in self._units_or_blanks(tokens)]
+        for word, first, last in self._found(tokens):
+            cut = len(word) - 1 if last > first and len(word) > 1 else len(word)
+            found[first] = f" {word[:cut]}"
+            found[last] += word[cut:]
+        return found
 
     def spellings(self, word: str) -> list[tuple[int, ...]]:
         """Token indices of each pronunciation of a word, the lexicon's first one first.
@@ -254,12 +256,21 @@ class PhoneTokenizer(Tokenizer):
             )
         return [index for index in indices if index is not None]
 
-    def _words(self, units: Sequence[str]) -> list[str]:
-        if not units:
-            return []
+    def _found(self, tokens: Sequence[int]) -> list[tuple[str, int, int]]:
+        """The words of tokens, each with the places of its first and last token."""
         if self._segmenter is None:
             raise not_fitted(self)
-        return self._segmenter(units, whole=bool(self.boundary))
+        parts: list[list[tuple[int, str]]] = [[]]
+        for place, unit in enumerate(self._units_or_blanks(tokens)):
+            if unit and unit == self.boundary:
+                parts.append([])
+            elif unit:
+                parts[-1].append((place, unit))
+        return [
+            (word, part[begin][0], part[end - 1][0])
+            for part in parts
+            for word, begin, end in self._segmenter([u for _, u in part], bool(self.boundary))
+        ]
 
 
 def _read_counts(content: bytes) -> dict[str, int]:

@@ -23,7 +23,7 @@ class Segmenter:
     Example:
         >>> words = {("S", "IY"): (3.0, "see"), ("IY", "T"): (1.0, "eat"), ("IY",): (0.1, "e")}
         >>> Segmenter(words)(["S", "IY", "IY", "T", "Z", "Z"])
-        ['see', 'eat', '<unk>']
+        [('see', 0, 2), ('eat', 2, 4), ('<unk>', 4, 6)]
     """
 
     def __init__(self, weights: Mapping[Units, tuple[float, str]]) -> None:
@@ -35,15 +35,17 @@ class Segmenter:
         rarest = min((score for score, _ in self._scores.values()), default=0.0)
         self._penalty = rarest - _UNMATCHED
 
-    def __call__(self, units: Sequence[str], whole: bool = False) -> list[str]:
-        """The words of ``units`` (U,); the time grows with U times the longest word.
+    def __call__(self, units: Sequence[str], whole: bool = False) -> list[tuple[str, int, int]]:
+        """The words of ``units`` (U,), each with its first unit and the one after its last.
+
+        The time grows with U times the longest word.
 
         Args:
             units: the units.
             whole: whether a word that has all of these units is taken before any cut.
         """
         if whole and (found := self._scores.get(tuple(units))):
-            return [found[1]]
+            return [(found[1], 0, len(units))]
         best = [0.0, *[-math.inf] * len(units)]
         back = [(0, "")] * (len(units) + 1)
         for end in range(1, len(units) + 1):
@@ -52,10 +54,12 @@ class Segmenter:
                 found = self._scores.get(tuple(units[begin:end]))
                 if found is not None and best[begin] + found[0] > best[end]:
                     best[end], back[end] = best[begin] + found[0], (begin, found[1])
-        words: list[str] = []
+        words: list[tuple[str, int, int]] = []
         end = len(units)
         while end > 0:
-            end, word = back[end]
-            if not (word == UNKNOWN and words and words[-1] == UNKNOWN):
-                words.append(word)
+            begin, word = back[end]
+            if word == UNKNOWN and words and words[-1][0] == UNKNOWN:
+                end = words.pop()[2]
+            words.append((word, begin, end))
+            end = begin
         return words[::-1]

@@ -100,6 +100,10 @@ class ListTokenizer(Tokenizer):
         """The units put together, with single spaces and none at the ends."""
         return " ".join("".join(self._units(tokens)).split())
 
+    def pieces(self, tokens: Sequence[int]) -> list[str]:
+        """The units."""
+        return self._units_or_blanks(tokens)
+
     def state(self) -> dict[str, bytes]:
         """The vocabulary and the expected count of each unit."""
         text = json.dumps({"counts": self._counts}, indent=0)
