@@ -10,16 +10,17 @@ import numba
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def compiled(function: Function) -> Function:
+def compiled(function: Function, nogil: bool = True) -> Function:
     """Machine code of a function of arrays and numbers, made at its first call and kept on disk.
 
-    It runs without the interpreter's lock. Additions are never reordered, so the same input gives
-    the same bits in every call and thread.
+    Additions are never reordered, so the same input gives the same bits in every call and thread.
+    It runs without the interpreter's lock, unless ``nogil`` is False: for very short functions
+    giving the lock back takes longer than the rest.
 
     Where no folder for the code is writable (a read-only container), it is compiled anew in each
     process.
     """
-    options = {"nogil": True, "error_model": "numpy"}
+    options = {"nogil": nogil, "error_model": "numpy"}
     try:
         return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
     except RuntimeError:  # raised where no cache can be written

@@ -116,19 +116,28 @@ def query(model: str, text: str) -> dict[str, Any]:
 
 def sentences(model: str, text: str) -> dict[str, Any]:
     """Log-probabilities sentence by sentence."""
-    loaded = NGramModel.load(model)
+    return _sentences(NGramModel.load(model).score, text)
+
+
+def wheel_sentences(model: str, text: str) -> dict[str, Any]:
+    """The kenlm package, sentence by sentence."""
+    import kenlm
+
+    return _sentences(kenlm.Model(model).score, text)
+
+
+def _sentences(score: Callable[[str], float], text: str) -> dict[str, Any]:
     lines = Path(text).read_text(encoding="utf-8").splitlines()
-    loaded.score(FEW_LINES[0])
+    score(FEW_LINES[0])
     with Meter() as meter:
         for line in lines:
-            loaded.score(line)
-    return {**meter.figures(), "tokens": _tokens(lines)}
+            score(line)
+    return {**meter.figures(), "tokens": sum(len(line.split()) + 1 for line in lines)}
 
 
 def words(model: str, text: str) -> dict[str, Any]:
     """Log-probabilities word by word, the state going in and out."""
     loaded = NGramModel.load(model)
-    lines = [line.split() for line in Path(text).read_text(encoding="utf-8").splitlines()]
 
     def score(lines: list[list[str]]) -> float:
         total = 0.0
@@ -141,23 +150,7 @@ def words(model: str, text: str) -> dict[str, Any]:
             total += advance(state, "</s>")[0]
         return total
 
-    score([line.split() for line in FEW_LINES])
-    with Meter() as meter:
-        score(lines)
-    return {**meter.figures(), "tokens": sum(map(len, lines)) + len(lines)}
-
-
-def wheel_sentences(model: str, text: str) -> dict[str, Any]:
-    """The kenlm package, sentence by sentence."""
-    import kenlm
-
-    loaded = kenlm.Model(model)
-    lines = Path(text).read_text(encoding="utf-8").splitlines()
-    loaded.score(FEW_LINES[0])
-    with Meter() as meter:
-        for line in lines:
-            loaded.score(line)
-    return {**meter.figures(), "tokens": _tokens(lines)}
+    return _words(score, text)
 
 
 def wheel_words(model: str, text: str) -> dict[str, Any]:
@@ -165,7 +158,6 @@ def wheel_words(model: str, text: str) -> dict[str, Any]:
     import kenlm
 
     loaded = kenlm.Model(model)
-    lines = [line.split() for line in Path(text).read_text(encoding="utf-8").splitlines()]
 
     def score(lines: list[list[str]]) -> float:
         total = 0.0
@@ -178,14 +170,15 @@ def wheel_words(model: str, text: str) -> dict[str, Any]:
             total += loaded.BaseScore(state, "</s>", after)
         return total
 
+    return _words(score, text)
+
+
+def _words(score: Callable[[list[list[str]]], float], text: str) -> dict[str, Any]:
+    lines = [line.split() for line in Path(text).read_text(encoding="utf-8").splitlines()]
     score([line.split() for line in FEW_LINES])
     with Meter() as meter:
         score(lines)
     return {**meter.figures(), "tokens": sum(map(len, lines)) + len(lines)}
-
-
-def _tokens(lines: list[str]) -> int:
-    return sum(len(line.split()) + 1 for line in lines)
 
 
 def load(model: str, verify: bool) -> dict[str, Any]:

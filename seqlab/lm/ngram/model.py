@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -255,7 +255,11 @@ class NGramModel:
 
     def advance(self, state: State, token: str) -> tuple[float, State]:
         """Ln p of a word after a state, and the state that follows; states are tuples of int."""
-        return self.scorer.advance(state, self._number_of.get(token, UNKNOWN))
+        return self._advance(state, token)
+
+    @cached_property
+    def _advance(self) -> Callable[[State, str], tuple[float, State]]:
+        return self.scorer.by_word(self._number_of)
 
     def score(self, sentence: Sentence, bos: bool = True, eos: bool = True) -> float:
         """Ln p of a sentence.

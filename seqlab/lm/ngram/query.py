@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -16,13 +17,14 @@ from seqlab.checks import check_at_least
 from seqlab.errors import DataError
 from seqlab.lm.ngram.index import QueryIndex
 from seqlab.lm.ngram.kernels.query import NOTHING, score_stream, step_batch, sum_sentences
-from seqlab.lm.ngram.kernels.single import advance, handle_of
-from seqlab.lm.ngram.words import BEGIN, GAP
+from seqlab.lm.ngram.kernels.single import advance_for, handle_of
+from seqlab.lm.ngram.words import BEGIN, GAP, UNKNOWN
 
 __all__ = ["Scorer", "SentenceScores", "State"]
 
 State = tuple[int, ...]
 _CHUNK = 1 << 20  # bytes of text that are scored together
+_REFUSALS = (IndexError, OverflowError, SystemError, TypeError, ValueError)  # of compiled code
 _SPLIT = re.compile(rb"[\0-\x20]+").split
 
 
@@ -68,8 +70,8 @@ class Scorer:
     def __init__(self, index: QueryIndex) -> None:
         self.index = index
         self._handle = handle_of(index.tables)  # addresses; the arrays live as long as the index
+        self._address = int(self._handle.ctypes.data)
         self._size = index.order - 1
-        self._rest = (NOTHING,) * (8 - self._size)
 
     def __reduce__(self) -> tuple[type[Scorer], tuple[QueryIndex]]:
         return Scorer, (self.index,)  # addresses mean nothing elsewhere
@@ -181,8 +183,40 @@ class Scorer:
             state: of this model.
             word: number of a word; UNKNOWN for unknown ones.
         """
-        result = advance(self._handle, word, *state, *self._rest)
-        return result[0], result[1 : self._size + 1]
+        try:
+            return self._advance(self._address, word, state)
+        except _REFUSALS:
+            self._check_state(state)
+            raise
+
+    def by_word(self, number_of: Mapping[str, int]) -> Callable[[State, str], tuple[float, State]]:
+        """``advance`` for words by name, with as little Python between as there can be.
+
+        Args:
+            number_of: the number of each word; others are unknown.
+        """
+        find, advance, address = number_of.get, self._advance, self._address
+
+        def advance_by_word(state: State, word: str) -> tuple[float, State]:
+            try:
+                return advance(address, find(word, UNKNOWN), state)
+            except _REFUSALS:
+                self._check_state(state)
+                raise
+
+        return advance_by_word
+
+    @cached_property
+    def _advance(self) -> Callable[[int, int, State], tuple[float, State]]:
+        return advance_for(self.index.order)  # type: ignore[no-any-return]
+
+    def _check_state(self, state: State) -> None:
+        whole = isinstance(state, tuple) and all(isinstance(n, (int, np.integer)) for n in state)
+        if not whole or len(state) != self._size:
+            raise DataError(
+                f"state {state!r} must be a tuple of {self._size} integers; take it from "
+                "initial_state, empty_state or advance of this model"
+            ) from None
 
     def advance_batch(
         self, states: NDArray[np.int64], words: NDArray[np.int32]

@@ -147,3 +147,29 @@ def test_nothing_scores_nothing():
     assert scorer.text(b"\n").tokens.tolist() == [1]
     empty = np.zeros(0, np.float32), np.zeros(0, np.uint8)
     score_stream(scorer.index.tables, np.zeros(0, np.int32), *empty)
+
+
+@pytest.mark.parametrize("bad", [(), (1, 2), (1, 2, 3, 4), [1, 2, 3], ("a", 2, 3), None])
+def test_states_of_another_kind_are_refused(bad):
+    scorer = Scorer(QueryIndex.build(random_table(np.random.default_rng(4), 4, 6, 20)))
+    by_word = scorer.by_word({"a": 3})
+    assert by_word(scorer.initial_state(), "a") == scorer.advance(scorer.initial_state(), 3)
+    assert by_word(scorer.initial_state(), "b") == scorer.advance(scorer.initial_state(), UNKNOWN)
+    for ask in (lambda: scorer.advance(bad, 3), lambda: by_word(bad, "a")):
+        with pytest.raises(DataError, match="must be a tuple of 3 integers; take it from"):
+            ask()
+    with pytest.raises(TypeError, match="unhashable"):
+        by_word(scorer.initial_state(), ["a"])
+
+
+@pytest.mark.parametrize("order", [1, 2, 9])
+def test_states_of_every_length(order):
+    table = random_table(np.random.default_rng(order), order, 6, 30)
+    scorer = Scorer(QueryIndex.build(table))
+    state, numbers = scorer.empty_state(), [BEGIN, 3, 4, 5, 3, 4, 5, UNKNOWN, 3, END]
+    scores = []
+    for number in numbers:
+        score, state = scorer.advance(state, number)
+        assert isinstance(state, tuple) and len(state) == order - 1
+        scores.append(score)
+    assert scores == scorer.numbers(np.int32(numbers))[0].tolist()

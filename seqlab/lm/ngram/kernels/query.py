@@ -10,24 +10,24 @@ from __future__ import annotations
 import numpy as np
 
 from seqlab.compiled import compiled
-from seqlab.lm.ngram.kernels.index import (
-    BASE,
-    CODE_BITS,
-    FLAGS,
-    FULL,
-    KEY_MASK,
-    LINE,
-    LINES,
-    MULTIPLIER,
-    TAIL,
-    home,
-)
+from seqlab.lm.ngram.kernels.index import FLAGS
 from seqlab.lm.ngram.kernels.prefetch import prefetch
+from seqlab.lm.ngram.kernels.records import (
+    find,
+    home_of,
+    key_of,
+    log_backoff_of,
+    log_prob_of,
+    place_of,
+    slot_of,
+    slots_of,
+    view_of,
+)
 from seqlab.lm.ngram.kernels.tokenise import BEGIN, UNKNOWN
 
 UNSEEN, NOTHING = -4, -8  # without the bits of the flags
 _BLOCK = 256  # words looked up together: what waits in the cache is small, and waits long enough
-_ONE, _TWO, _THREE = np.uint64(1), np.uint64(2), np.uint64(3)
+_ONE, _TWO = np.uint64(1), np.uint64(2)
 _ZERO = np.float32(0)
 
 
@@ -88,11 +88,11 @@ def _start(tables, words, known, entries, backoffs, history, log_prob, matched):
 @compiled
 def _ask(tables, order, words, before, backoff, entries, backoffs, history, log_prob, asked, keys):
     """Back off everywhere, and collect the k-grams that there may be; returns how many."""
-    count, word_bits, unseen = 0, tables.word_bits, tables.unseen
+    count, view, unseen = 0, view_of(tables), tables.unseen
     for i in range(len(words)):
         suffix, weight = entries[i], backoffs[i]
         asked[count] = i
-        keys[count] = (((np.uint64(before) >> _TWO) << word_bits) | np.uint64(words[i])) + _ONE
+        keys[count] = key_of(view, before >> 2, words[i])
         count += before & (suffix >> 1) & 1
         log_prob[i] += backoff
         entries[i] = UNSEEN
@@ -104,39 +104,30 @@ def _ask(tables, order, words, before, backoff, entries, backoffs, history, log_
 @compiled
 def _fetch(tables, order, keys, places):
     """Places of the home lines of some keys, which are on their way to the cache afterwards."""
-    row, line = tables.shape[order], np.uint64(LINE)
-    base, multiplier, lines, records = row[BASE], row[MULTIPLIER], row[LINES], tables.records
+    view, records = view_of(tables), tables.records
     for i in range(len(keys)):
-        places[i] = (base + home(keys[i], multiplier, lines)) * line
+        places[i] = home_of(view, order, keys[i])
         prefetch(records, places[i])
 
 
 @compiled
 def _answer(tables, order, asked, keys, places, entries, backoffs, log_prob, matched):
     """Take the k-grams that there are in place of what was backed off to."""
-    row, records, values, stride = tables.shape[order], tables.records, tables.values, tables.stride
-    mask, bits, centres = row[KEY_MASK], row[CODE_BITS], tables.centres[order]
-    first, tail = row[BASE] * np.uint64(LINE), row[TAIL] * np.uint64(LINE)
-    codes = (_ONE << bits) - _ONE
-    for i in range(len(asked)):  # calls would count references to the arrays: this is the hot loop
-        place, key, record = places[i], keys[i], np.uint64(0)
-        end = place + tail
-        while place < end:
-            record = records[place]
-            if record & mask == key or record & mask == 0:
-                break
-            place += stride
-        if record & mask != key:
-            continue
-        word = asked[i]
-        matched[word] = order
-        entries[word] = np.int64((place - first) << (_THREE - stride) | (record >> FLAGS))
-        if stride == FULL:
-            log_prob[word] = values[_TWO * place + _TWO]
-            backoffs[word] = values[_TWO * place + _THREE]
-        else:
-            log_prob[word] = centres[0, (record >> (FLAGS - bits)) & codes]
-            backoffs[word] = centres[1, (record >> (FLAGS - _TWO * bits)) & codes]
+    view = view_of(tables)
+    for i in range(len(asked)):
+        found, place, record = find(view, order, places[i], keys[i])
+        if found:
+            word = asked[i]
+            matched[word] = order
+            entries[word] = _entry(view, order, place, record)
+            log_prob[word] = log_prob_of(view, order, place, record)
+            backoffs[word] = log_backoff_of(view, order, place, record)
+
+
+@compiled
+def _entry(view, order, place, record):
+    """Entry of a state for the k-gram of a record."""
+    return np.int64(slot_of(view, order, place) << _TWO | (record >> FLAGS))
 
 
 @compiled
@@ -183,7 +174,8 @@ def step(tables, state, word, new_state):
     Returns:
         ln p, float32.
     """
-    longest, kept, line = tables.order - 1, 1, np.uint64(LINE)
+    longest, view = tables.order - 1, view_of(tables)
+    unseen, records = tables.unseen, tables.records
     for length in range(longest):
         new_state[length] = NOTHING
     if word < 0 or word >= tables.words:
@@ -193,64 +185,26 @@ def step(tables, state, word, new_state):
         new_state[0] = suffix
     if word == BEGIN:
         return _ZERO
-    # calls would count references to the arrays, which takes longer than all the rest
-    records, values, centres, shape = tables.records, tables.values, tables.centres, tables.shape
-    unigrams, word_bits, stride, unseen = (
-        tables.unigrams, tables.word_bits, tables.stride, tables.unseen
-    )  # fmt: skip
-    half = stride - _ONE
-    score = unigrams[2 * word]
+    score, kept = view.unigrams[2 * word], 1
     for length in range(1, longest + 1):  # all places are on their way before the first is read
-        context = state[length - 1]
-        if context & 1:
-            key = (((np.uint64(context) >> _TWO) << word_bits) | np.uint64(word)) + _ONE
-            start = home(key, shape[length + 1, MULTIPLIER], shape[length + 1, LINES])
-            prefetch(records, (shape[length + 1, BASE] + start) * line)
+        if state[length - 1] & 1:
+            key = key_of(view, state[length - 1] >> 2, word)
+            prefetch(records, home_of(view, length + 1, key))
     for length in range(1, longest + 1):
-        context = state[length - 1]
+        context, order = state[length - 1], length + 1
         if context == NOTHING:
             break
-        order, found = length + 1, False
-        place, record = np.uint64(0), np.uint64(0)
+        found, place, record = False, np.uint64(0), np.uint64(0)
         if context & (suffix >> 1) & 1:
-            mask, first = shape[order, KEY_MASK], shape[order, BASE]
-            key = (((np.uint64(context) >> _TWO) << word_bits) | np.uint64(word)) + _ONE
-            start = first + home(key, shape[order, MULTIPLIER], shape[order, LINES])
-            place, end = start * line, (start + shape[order, TAIL]) * line
-            while place < end:
-                record = records[place]
-                if record & mask == key or record & mask == 0:
-                    break
-                place += stride
-            found = record & mask == key
-        backoff = unseen
+            key = key_of(view, context >> 2, word)
+            found, place, record = find(view, order, home_of(view, order, key), key)
         if found:
-            suffix = np.int64((place - first * line) >> half << _TWO | (record >> FLAGS))
-            if stride == FULL:
-                score, backoff = values[_TWO * place + _TWO], values[_TWO * place + _THREE]
-            else:
-                bits = shape[order, CODE_BITS]
-                codes = (_ONE << bits) - _ONE
-                score = centres[order, 0, (record >> (FLAGS - bits)) & codes]
-                backoff = centres[order, 1, (record >> (FLAGS - _TWO * bits)) & codes]
+            suffix = _entry(view, order, place, record)
+            score = log_prob_of(view, order, place, record)
+            backoff = log_backoff_of(view, order, place, record)
         else:
-            weight, slot = unseen, np.uint64(context) >> _TWO
-            if context < 0:
-                pass
-            elif length == 1:
-                weight = unigrams[_TWO * slot + _ONE] if slot < np.uint64(tables.words) else _ZERO
-            elif slot >= (shape[length, LINES] + shape[length, TAIL]) * line >> half:
-                weight = _ZERO  # a state that was made up does no harm
-            elif stride == FULL:
-                place = shape[length, BASE] * line + slot * stride
-                weight = values[_TWO * place + _THREE]
-            else:
-                record = records[shape[length, BASE] * line + slot]
-                bits = shape[length, CODE_BITS]
-                codes = (_ONE << bits) - _ONE
-                weight = centres[length, 1, (record >> (FLAGS - _TWO * bits)) & codes]
-            score += weight
-            suffix = np.int64(UNSEEN)
+            suffix, backoff = np.int64(UNSEEN), unseen
+            score += _weight(view, length, context, tables.words, unseen)
         if length < longest:
             new_state[length] = suffix
             if suffix & 1 or backoff != 0 or unseen != 0:
@@ -258,6 +212,20 @@ def step(tables, state, word, new_state):
     for length in range(kept, longest):
         new_state[length] = NOTHING
     return score
+
+
+@compiled
+def _weight(view, length, context, words, unseen):
+    """What backing off from a context of some length costs; ``context`` is its entry."""
+    slot = np.uint64(context) >> _TWO
+    if context < 0:
+        return unseen
+    if length == 1:
+        return view.unigrams[_TWO * slot + _ONE] if slot < np.uint64(words) else _ZERO
+    if slot >= slots_of(view, length):
+        return _ZERO  # a state that was made up does no harm
+    place = place_of(view, length, slot)
+    return log_backoff_of(view, length, place, view.records[place])
 
 
 @compiled

@@ -1,31 +1,38 @@
 """One word after a state, as quickly as Python can call compiled code.
 
-Checking the types of a call's arguments costs more than the query. Numbers and one writable array
-are checked quickest, so the arrays of a model go as addresses; who calls keeps them alive.
+Finding out the types of a call's arguments costs more than the query, and so does giving the
+interpreter's lock back for so short a time. So the code for states of one length is called as
+such, which takes its arguments for what they should be; and the arrays of a model go as one
+address; who calls keeps them alive.
 """
 
 from __future__ import annotations
 
 import numpy as np
 from numba import carray
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from seqlab.compiled import compiled
 from seqlab.lm.ngram.kernels.index import Tables
-from seqlab.lm.ngram.kernels.query import NOTHING, step
+from seqlab.lm.ngram.kernels.query import step
 
-_SIZE = 8  # entries of the longest state
+_HANDLE = 13  # numbers
 
 
 def handle_of(tables):
-    """Addresses, sizes and numbers of a model's tables, int64, for ``advance``."""
+    """Addresses, sizes and numbers of a model's tables, int64 (13,), for ``advance``."""
     arrays = tables.records, tables.unigrams, tables.centres, tables.shape
     places = [(array.ctypes.data, array.size) for array in arrays]
     numbers = [int(tables.word_bits), int(tables.stride), tables.order, tables.words]
     handle = np.array([*np.ravel(places), *numbers, 0], np.int64)
     handle[-1:].view(np.float64)[0] = tables.unseen
     return handle
+
+
+def advance_for(order):
+    """``advance`` as a function of Python, for models of an order."""
+    return advance.compile((types.int64, types.int64, types.UniTuple(types.int64, order - 1)))
 
 
 def _pointer_to(kind):
@@ -40,11 +47,40 @@ def _pointer_to(kind):
 
 
 _integers, _numbers = _pointer_to(types.uint64), _pointer_to(types.float32)
+_entries = types.CPointer(types.int64)
 
 
-@compiled
-def advance(handle, word, one, two, three, four, five, six, seven, eight):
-    """Ln p of a word after a state, and the entries of the state after it."""
+@intrinsic
+def _unpacked(typing, state):
+    """A state as an array on the stack."""
+
+    def generate(context, builder, signature, arguments):
+        place = cgutils.alloca_once_value(builder, arguments[0])
+        return builder.bitcast(place, context.get_value_type(_entries))
+
+    return _entries(state), generate
+
+
+@intrinsic
+def _packed(typing, entries, state):
+    """Such an array as a state, which is like another."""
+
+    def generate(context, builder, signature, arguments):
+        kind = context.get_value_type(signature.return_type)
+        return builder.load(builder.bitcast(arguments[0], kind.as_pointer()))
+
+    return state(entries, state), generate
+
+
+def _advance(address, word, state):
+    """Ln p of a word after a state, and the state after it.
+
+    Args:
+        address: of what ``handle_of`` made.
+        word: number of the word.
+        state: entries of the contexts, a tuple of order - 1 integers.
+    """
+    handle = carray(_integers(address), (_HANDLE,)).view(np.int64)
     order = handle[10]
     tables = Tables(
         carray(_integers(handle[0]), (handle[1],)),
@@ -58,8 +94,9 @@ def advance(handle, word, one, two, three, four, five, six, seven, eight):
         handle[11],
         np.float32(handle[12:].view(np.float64)[0]),
     )
-    state, new = np.empty(_SIZE, np.int64), np.full(_SIZE, NOTHING, np.int64)
-    state[0], state[1], state[2], state[3] = one, two, three, four
-    state[4], state[5], state[6], state[7] = five, six, seven, eight
-    score = step(tables, state, word, new)
-    return score, new[0], new[1], new[2], new[3], new[4], new[5], new[6], new[7]
+    new = _unpacked(state)
+    score = step(tables, _unpacked(state), word, new)
+    return score, _packed(new, state)
+
+
+advance = compiled(_advance, nogil=False)
