@@ -255,7 +255,19 @@ def test_coverage(call: Call, model: Path, folder: Path) -> None:
     facts = json.loads(ok(call("ngram", "coverage", model, folder / "test.txt", "--json")).out)
     assert facts["words"] == 9 and facts["types"] == 7 and facts["unknown"] == 1
     assert facts["unknown_types"] == 1 and len(facts["hit_rates"]) == 3
+    assert facts["unknown_in_text"] == 0
     assert "unknown words, %" in ok(call("ngram", "coverage", model, folder / "test.txt")).out
+
+
+def test_coverage_counts_unk_of_the_text_apart(call: Call, model: Path, folder: Path) -> None:
+    """Corpora such as WikiText come with their rare words written as <unk>."""
+    text = folder / "unk.txt"
+    text.write_text("the <unk> sat\n<unk> zebra <unk>\n", encoding="utf-8")
+    facts = json.loads(ok(call("ngram", "coverage", model, text, "--json")).out)
+    assert (facts["unknown"], facts["unknown_in_text"], facts["unknown_types"]) == (4, 3, 1)
+    rows = [line.split() for line in ok(call("ngram", "coverage", model, text)).out.splitlines()]
+    assert ["of", "them,", "<unk>", "in", "the", "text", "itself", "3"] in rows
+    assert ["different", "unknown", "words", "beside", "<unk>", "1"] in rows
 
 
 def test_characters(call: Call, folder: Path, tmp_path: Path) -> None:

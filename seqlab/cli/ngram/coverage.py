@@ -27,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     from seqlab.errors import DataError
     from seqlab.lm.ngram.coverage import coverage, text_statistics
     from seqlab.lm.ngram.text import text_blocks
-    from seqlab.lm.ngram.words import Words
+    from seqlab.lm.ngram.words import UNKNOWN, Words
 
     source = text_source(args.text)
     model = load_model(args.model)
@@ -38,13 +38,16 @@ def run(args: argparse.Namespace) -> int:
         seen.append(known.numbers(block, marks=True))
     if not streams:
         raise DataError("the text is empty; give at least one line")
-    text = text_statistics(np.concatenate(streams))
+    stream = np.concatenate(streams)
+    text = text_statistics(stream)
     result = coverage(model.table, np.concatenate(seen))
     unknown_types = sum(word not in known for word in words)
+    spelled = int(np.count_nonzero(stream == UNKNOWN))  # all other words were learned
     if args.json:
         facts = {"sentences": text.sentences, "words": text.tokens, "types": text.types}
         facts |= {"types_once": text.once, "longest": text.longest}
         facts |= {"unknown": result.unknown, "unknown_types": unknown_types}
+        facts |= {"unknown_in_text": spelled}
         orders = {"matched": list(result.matched), "possible": list(result.possible)}
         print_json({**facts, **orders, "hit_rates": list(result.hit_rates)})
         return 0
@@ -57,7 +60,8 @@ def run(args: argparse.Namespace) -> int:
         ["different words that occur once", text.once],
         ["unknown words", result.unknown],
         ["unknown words, %", f"{100 * result.unknown / max(text.tokens, 1):.2f}"],
-        ["different unknown words", unknown_types],
+        ["of them, <unk> in the text itself", spelled],
+        ["different unknown words beside <unk>", unknown_types],
     ]
     for order, rate in enumerate(result.hit_rates, 1):
         rows.append([f"known {order}-grams, %", f"{100 * rate:.2f}"])

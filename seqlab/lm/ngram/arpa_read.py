@@ -77,6 +77,11 @@ class _Reader:
         self._counts: list[tuple[int, int]] = []  # how many k-grams there shall be; the line
 
     def table(self) -> BackoffTable:
+        """The n-grams of the file, from the header to the last section.
+
+        Raises:
+            ModelError: the file is damaged, or no ARPA file; the message names the line.
+        """
         self._read_header()
         sections = [self._read_section(k) for k in range(1, len(self._counts) + 1)]
         self._read_end()

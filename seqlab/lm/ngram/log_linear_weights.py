@@ -92,6 +92,15 @@ class _HeldOut:
 
     @classmethod
     def of(cls, tables: Sequence[BackoffTable], text: str | bytes) -> _HeldOut:
+        """A text as the combination of some models sees it.
+
+        Args:
+            tables: the models (M,).
+            text: whole lines.
+
+        Raises:
+            DataError: a model cannot be combined, or the text has no words.
+        """
         ngrams = join_ngrams([table.ngrams for table in tables])
         aligned = [align(ngrams, table) for table in tables]
         check_positive(aligned)
