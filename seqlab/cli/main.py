@@ -25,6 +25,7 @@ COMMANDS = {
     "prepare": "turn a corpus as downloaded into manifests",
     "check": "check a recipe and explain what it builds",
     "train": "train the model of a recipe; any value can be overridden",
+    "learning-rate": "find a learning rate for a recipe by trying rising ones",
     "evaluate": "measure a model on a manifest: error rates with confidence intervals",
     "transcribe": "speech in files to text",
     "classify": "the most probable labels of files",
@@ -81,7 +82,7 @@ def top_parser() -> OneLineParser:
 
 def parse_command(name: str, arguments: list[str]) -> argparse.Namespace:
     """Import the subcommand ``name`` and parse its arguments; ``run`` and ``argv`` are added."""
-    module = importlib.import_module(f"seqlab.cli.{name}")
+    module = importlib.import_module(f"seqlab.cli.{name.replace('-', '_')}")
     parser = OneLineParser(
         prog=f"seqlab {name}",
         description=module.__doc__,
