@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 
 from seqlab.blocks.activation import activation
@@ -14,55 +16,26 @@ from seqlab.checks import check_at_least
 from seqlab.lengths import Length, zero_padding
 
 
-class NormalizedConv(nn.Module):
-    """A convolution over frames, batch norm, activation, dropout; padding stays zero.
+class ConvLayer(nn.Module):
+    """Convolutions over frames in a row, then batch norm, activation, dropout; padding stays zero.
 
-    Use it where every output channel should see all input channels under the whole kernel, as in
-    the first layer of a network.
+    The base of the layers that choose the convolutions.
 
     Args:
-        input_dim: Input channels, at least 1.
-        output_dim: Output channels, at least 1.
-        kernel_size: Frames under the kernel, odd.
-        stride: Frames between outputs, at least 1.
+        kernels: At least one; all of them causal, for a layer that follows a stream.
         activation_name: Name for :func:`activation`; None for no activation and no dropout.
         dropout: Probability in [0, 1).
-
-    Raises:
-        SeqlabError: If an argument is out of range.
     """
 
     def __init__(
-        self,
-        input_dim: int,
-        output_dim: int,
-        kernel_size: int,
-        stride: int = 1,
-        activation_name: str | None = "relu",
-        dropout: float = 0.0,
-        causal: bool = False,
-        dilation: int = 1,
+        self, kernels: Sequence[FrameConv], activation_name: str | None, dropout: float
     ) -> None:
         super().__init__()
-        kind = CausalConv if causal else FrameConv
-        self.convolution = self._convolution(
-            kind, input_dim, output_dim, kernel_size, stride, dilation
-        )
-        self.norm = MaskedBatchNorm(output_dim)
+        self.convolution = nn.Sequential(*kernels) if len(kernels) > 1 else kernels[0]
+        self.norm = MaskedBatchNorm(kernels[-1].out_channels)
         self.activation: MaskedActivation | None = None
         if activation_name is not None:
             self.activation = MaskedActivation(activation_name, dropout, in_place=True)
-
-    def _convolution(
-        self,
-        kind: type[FrameConv],
-        input_dim: int,
-        output_dim: int,
-        kernel_size: int,
-        stride: int,
-        dilation: int,
-    ) -> nn.Module:
-        return kind(input_dim, output_dim, kernel_size, stride, bias=False, dilation=dilation)
 
     def forward(self, sequence: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Map sequence (B, T, C), zero beyond lengths (B,), to (B, T', C') likewise, lengths."""
@@ -104,32 +77,68 @@ class NormalizedConv(nn.Module):
         return kernels
 
 
-class SeparableConv(NormalizedConv):
+class NormalizedConv(ConvLayer):
+    """A convolution over frames, batch norm, activation, dropout; padding stays zero.
+
+    Use it where every output channel should see all input channels under the whole kernel, as in
+    the first layer of a network.
+
+    Args:
+        input_dim: Input channels, at least 1.
+        output_dim: Output channels, at least 1.
+        kernel_size: Frames under the kernel, odd.
+        stride: Frames between outputs, at least 1.
+        activation_name: Name for :func:`activation`; None for no activation and no dropout.
+        dropout: Probability in [0, 1).
+        causal: Whether the kernels look back only; then the layer can follow a stream.
+        dilation: Frames between the taps of the kernel, at least 1.
+
+    Raises:
+        SeqlabError: If a size is out of range.
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        kernel_size: int,
+        stride: int = 1,
+        activation_name: str | None = "relu",
+        dropout: float = 0.0,
+        causal: bool = False,
+        dilation: int = 1,
+    ) -> None:
+        kind = CausalConv if causal else FrameConv
+        kernel = kind(input_dim, output_dim, kernel_size, stride, bias=False, dilation=dilation)
+        super().__init__([kernel], activation_name, dropout)
+
+
+class SeparableConv(ConvLayer):
     """The same with a depthwise convolution in time and a pointwise one over channels.
 
     Use it as the unit of time-channel separable networks: it costs a fraction of a full
     convolution of the same kernel. With ``kernel_size=1`` and ``stride=1`` only the pointwise
-    convolution is left. Arguments and errors are those of `NormalizedConv`.
+    convolution is left. Arguments and errors are those of `NormalizedConv`, without dilation.
 
     Source: Kriman et al. 2020, "QuartzNet", section 2.
     """
 
-    def _convolution(
+    def __init__(
         self,
-        kind: type[FrameConv],
         input_dim: int,
         output_dim: int,
         kernel_size: int,
-        stride: int,
-        dilation: int,
-    ) -> nn.Module:
-        pointwise = kind(input_dim, output_dim, bias=False)
-        if kernel_size == stride == 1:
-            return pointwise
-        depthwise = kind(
-            input_dim, input_dim, kernel_size, stride, input_dim, bias=False, dilation=dilation
-        )
-        return nn.Sequential(depthwise, pointwise)
+        stride: int = 1,
+        activation_name: str | None = "relu",
+        dropout: float = 0.0,
+        causal: bool = False,
+    ) -> None:
+        kind = CausalConv if causal else FrameConv
+        kernels = [kind(input_dim, output_dim, bias=False)]
+        if kernel_size != 1 or stride != 1:
+            depthwise = kind(input_dim, input_dim, kernel_size, stride, input_dim, bias=False)
+            kernels.insert(0, depthwise)
+        super().__init__(kernels, activation_name, dropout)
 
 
 class MaskedActivation(nn.Module):

@@ -77,6 +77,8 @@ class FrameConv(nn.Conv1d):
         return strided_length(lengths, self.stride[0])
 
     def _convolve(self, sequence: Tensor, padding: int) -> Tensor:
+        if sequence.shape[1] + 2 * padding < self.span:  # torch refuses to return no frame
+            return sequence.new_zeros(sequence.shape[0], 0, self.out_channels)
         image = sequence.unsqueeze(2).permute(0, 3, 1, 2)  # (B, C, T, 1), channels last in memory
         if self._is_slow_in_half_precision and image.device.type == "cpu":
             with torch.autocast("cpu", enabled=False):
@@ -93,13 +95,16 @@ class FrameConv(nn.Conv1d):
     def _convolve_image(self, image: Tensor, padding: int) -> Tensor:
         return functional.conv2d(
             image,
-            self.weight.unsqueeze(-1),
+            self._kernel().unsqueeze(-1),
             self.bias,
             stride=(self.stride[0], 1),
             padding=(padding, 0),
             dilation=(self.dilation[0], 1),
             groups=self.groups,
         )
+
+    def _kernel(self) -> Tensor:
+        return self.weight
 
 
 class CausalConv(FrameConv):
@@ -150,8 +155,6 @@ class CausalConv(FrameConv):
         """Frames (B, T', C') that the next frames (B, T, C) complete, and the new state."""
         sequence = torch.cat([state, sequence], dim=1)
         frames = (sequence.shape[1] - self._past) // self.stride[0]
-        if frames == 0:
-            return sequence.new_zeros(sequence.shape[0], 0, self.out_channels), sequence
         read = self._past + frames * self.stride[0]
         return self._convolve(sequence[:, :read], 0), sequence[:, frames * self.stride[0] :]
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 from torch import Tensor, nn
 
 from seqlab.blocks.checks import check_sequence
 from seqlab.blocks.convolution import (
+    ConvLayer,
     MaskedActivation,
     NormalizedConv,
     SeparableConv,
     SqueezeExcitation,
 )
+from seqlab.blocks.streaming import chain_flush, chain_state, chain_step, full_lengths
 from seqlab.checks import check_at_least
 from seqlab.contracts import Between, Encoder
 from seqlab.errors import SeqlabError
@@ -37,6 +41,8 @@ class SeparableConvEncoder(Encoder):
         dropout: Probability in [0, 1) after every activation behind the stem.
         activation: Name of an activation.
         squeeze_excitation: Whether each block gates its channels by their mean over time.
+        causal: Whether all kernels look back only, to follow a stream; not with
+            ``squeeze_excitation``, whose mean needs the whole utterance.
 
     Raises:
         SeqlabError: If an argument is out of range.
@@ -66,9 +72,15 @@ class SeparableConvEncoder(Encoder):
         dropout: float = 0.1,
         activation: str = "relu",
         squeeze_excitation: bool = False,
+        causal: bool = False,
     ) -> None:
         super().__init__()
         check_at_least("input_dim", input_dim, 1)
+        if causal and squeeze_excitation:
+            raise SeqlabError(
+                "causal=True and squeeze_excitation=True exclude each other: the gate is a mean "
+                "over the whole utterance; leave one of them out"
+            )
         widths = [widths] * len(kernel_sizes) if isinstance(widths, int) else list(widths)
         if not strides or not kernel_sizes or len(widths) != len(kernel_sizes):
             raise SeqlabError(
@@ -77,20 +89,30 @@ class SeparableConvEncoder(Encoder):
             )
         self.input_dim = input_dim
         self.output_dim = output_dim
+        self.causal = causal
+        self.lookahead = math.prod(strides) - 1 if causal else 0
         stem_dims = [input_dim] + [widths[0]] * len(strides)
+        kinds: list[type[NormalizedConv] | type[SeparableConv]]
         kinds = [NormalizedConv] + [SeparableConv] * (len(strides) - 1)
         self.stem = nn.ModuleList(
-            kind(dim, widths[0], stem_kernel_size, stride, activation)
+            kind(dim, widths[0], stem_kernel_size, stride, activation, causal=causal)
             for kind, dim, stride in zip(kinds, stem_dims[:-1], strides, strict=True)
         )
         block_dims = [widths[0], *widths]
         self.blocks = nn.ModuleList(
             _Block(
-                block_dims[i], widths[i], kernel, repeats, activation, dropout, squeeze_excitation
+                block_dims[i],
+                widths[i],
+                kernel,
+                repeats,
+                activation,
+                dropout,
+                squeeze_excitation,
+                causal,
             )
             for i, kernel in enumerate(kernel_sizes)
         )
-        self.last = SeparableConv(widths[-1], output_dim, 1, 1, activation, dropout)
+        self.last = SeparableConv(widths[-1], output_dim, 1, 1, activation, dropout, causal)
 
     def forward(
         self, features: Tensor, lengths: Tensor, between: Between | None = None
@@ -110,9 +132,41 @@ class SeparableConvEncoder(Encoder):
     def output_lengths(self, lengths: Length) -> Length:
         """Encoded frames (B,) of ``lengths`` feature frames (B,): divided by the strides, up."""
         for layer in self.stem:
-            assert isinstance(layer, NormalizedConv)
+            assert isinstance(layer, ConvLayer)
             lengths = layer.output_lengths(lengths)
         return lengths
+
+    def initial_state(self, batch_size: int = 1) -> tuple[Any, ...]:
+        """State of ``batch_size`` streams before their first frame; causal encoders only."""
+        if not self.causal:
+            return super().initial_state(batch_size)  # type: ignore[no-any-return]
+        check_at_least("batch_size", batch_size, 1)
+        return chain_state(self._stem(), batch_size), chain_state(self._blocks(), batch_size)
+
+    def step(
+        self, features: Tensor, state: tuple[Any, ...], between: Between | None = None
+    ) -> tuple[Tensor, tuple[Any, ...]]:
+        """Encoded (B, T', D) that the next features (B, T, F) complete, and the new state."""
+        if not self.causal:
+            return super().step(features, state)
+        encoded, stem = chain_step(self._stem(), features, state[0])
+        encoded, blocks = chain_step(self._blocks(), encoded, state[1])
+        return self.last(encoded, full_lengths(encoded))[0], (stem, blocks)
+
+    def flush(self, state: tuple[Any, ...], between: Between | None = None) -> Tensor:
+        """The encoded frame (B, 0 or 1, D) that the end of the stream completes."""
+        if not self.causal:
+            return super().flush(state)
+        rest = chain_flush(self._stem(), state[0])
+        encoded, _ = chain_step(self._blocks(), rest, state[1])
+        output: Tensor = self.last(encoded, full_lengths(encoded))[0]
+        return output
+
+    def _stem(self) -> list[ConvLayer]:
+        return [layer for layer in self.stem if isinstance(layer, ConvLayer)]
+
+    def _blocks(self) -> list[_Block]:
+        return [block for block in self.blocks if isinstance(block, _Block)]
 
 
 class _Block(nn.Module):
@@ -127,19 +181,20 @@ class _Block(nn.Module):
         activation: str,
         dropout: float,
         squeeze_excitation: bool,
+        causal: bool,
     ) -> None:
         super().__init__()
         check_at_least("repeats", repeats, 1)
         dims = [input_dim] + [output_dim] * repeats
         names = [activation] * (repeats - 1) + [None]  # the last one acts after the sum
         self.layers = nn.ModuleList(
-            SeparableConv(dims[i], output_dim, kernel_size, 1, names[i], dropout)
+            SeparableConv(dims[i], output_dim, kernel_size, 1, names[i], dropout, causal)
             for i in range(repeats)
         )
         self.gate = SqueezeExcitation(output_dim) if squeeze_excitation else None
         self.shortcut: SeparableConv | None = None
         if input_dim != output_dim:
-            self.shortcut = SeparableConv(input_dim, output_dim, 1, 1, None)
+            self.shortcut = SeparableConv(input_dim, output_dim, 1, 1, None, causal=causal)
         self.activation = MaskedActivation(activation, dropout, in_place=True)
 
     def forward(self, sequence: Tensor, lengths: Tensor) -> Tensor:
@@ -150,3 +205,18 @@ class _Block(nn.Module):
             sequence = self.gate(sequence, lengths)
         output: Tensor = self.activation(sequence + residual, lengths)
         return output
+
+    def initial_state(self, batch_size: int = 1) -> tuple[Any, ...]:
+        return chain_state(self._layers(), batch_size)
+
+    def step(self, sequence: Tensor, state: tuple[Any, ...]) -> tuple[Tensor, tuple[Any, ...]]:
+        lengths = full_lengths(sequence)
+        residual = sequence if self.shortcut is None else self.shortcut(sequence, lengths)[0]
+        sequence, state = chain_step(self._layers(), sequence, state)
+        return self.activation(sequence + residual, lengths), state
+
+    def flush(self, state: tuple[Any, ...]) -> Tensor:
+        return chain_flush(self._layers(), state)  # none: the strides are 1
+
+    def _layers(self) -> list[SeparableConv]:
+        return [layer for layer in self.layers if isinstance(layer, SeparableConv)]

@@ -18,6 +18,17 @@ INPUT_DIM = 13
 
 # Beside the defaults, which every class is tested with: other settings of known classes.
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
+    "CRNNEncoder": {
+        "one way": {
+            "widths": (3, 5),
+            "time_pools": (3, 1),
+            "frequency_pools": (2, 3),
+            "hidden_dim": 9,
+            "bidirectional": False,
+            "activation": "tanh",
+        },
+        "gru": {"widths": (4,), "time_pools": (2,), "frequency_pools": (4,), "cell": "gru"},
+    },
     "ConformerEncoder": {
         "chunks": {
             "hidden_dim": 16,
@@ -65,6 +76,31 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
             "activation": "log_sigmoid",
         },
         "stride 8": {"widths": 8, "kernel_sizes": (3,), "strides": (2, 1, 4), "repeats": 1},
+        "causal": {
+            "widths": (8, 10),
+            "kernel_sizes": (3, 5),
+            "strides": (2, 3),
+            "repeats": 2,
+            "activation": "sigmoid",
+            "causal": True,
+        },
+    },
+    "TDNNEncoder": {
+        "factorised": {"hidden_dim": 16, "bottleneck_dim": 5},
+        "causal": {
+            "hidden_dim": 8,
+            "kernel_sizes": (5, 3, 1),
+            "dilations": (1, 3, 1),
+            "subsampling": 2,
+            "causal": True,
+        },
+        "causal factorised": {
+            "hidden_dim": 8,
+            "kernel_sizes": (3, 3, 5),
+            "dilations": (1, 2, 3),
+            "bottleneck_dim": 4,
+            "causal": True,
+        },
     },
     "TransformerEncoder": {
         "sinusoidal": {"hidden_dim": 16, "num_layers": 2, "positions": "sinusoidal"},
