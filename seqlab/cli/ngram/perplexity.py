@@ -18,7 +18,8 @@ from seqlab.cli.ngram.texts import TEXT_HELP, add_text_options, scored_blocks, t
 from seqlab.cli.terminal import print_json, print_table, say
 
 if TYPE_CHECKING:
-    from seqlab.lm.ngram.perplexity import Perplexity, TokenScores
+    from seqlab.lm.ngram.perplexity import Perplexity
+    from seqlab.lm.ngram.token_scores import TokenScores
 
 SENTENCE = ["sentence", "log_prob", "tokens", "unknown", "perplexity"]
 WORD = ["sentence", "word", "log_prob", "order", "unknown"]

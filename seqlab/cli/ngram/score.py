@@ -18,7 +18,7 @@ from seqlab.cli.ngram.shared import MODEL_HELP, load_model, print_rows
 from seqlab.cli.ngram.texts import TEXT_HELP, add_text_options, scored_blocks, text_source
 
 if TYPE_CHECKING:
-    from seqlab.lm.ngram.perplexity import TokenScores
+    from seqlab.lm.ngram.token_scores import TokenScores
 
 BASES = {"e": math.e, "2": 2.0, "10": 10.0}
 COLUMNS = ["log_prob", "tokens", "unknown"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from seqlab.lm.ngram.facts import Facts
     from seqlab.lm.ngram.model import NGramModel
-    from seqlab.lm.ngram.perplexity import TokenScores
+    from seqlab.lm.ngram.token_scores import TokenScores
 
 TEXT_HELP = "text, a sentence a line; plain, gzip, bzip2 or xz; - is standard input"
 
@@ -114,7 +114,7 @@ def token_scores(model: NGramModel, block: NDArray[np.uint8], marks: bool) -> To
     """Scores of the tokens of whole lines; every line is a sentence, if one of no tokens."""
     import numpy as np
 
-    from seqlab.lm.ngram.perplexity import TokenScores
+    from seqlab.lm.ngram.token_scores import TokenScores
     from seqlab.lm.ngram.words import BEGIN, END, GAP
 
     numbers = model.words.numbers(block, marks=marks)
@@ -140,7 +140,7 @@ def merged_scores(blocks: Iterable[TokenScores]) -> TokenScores:
     """
     import numpy as np
 
-    from seqlab.lm.ngram.perplexity import TokenScores
+    from seqlab.lm.ngram.token_scores import TokenScores
 
     parts = list(blocks)
     if not parts:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from seqlab.checks import check_at_least, check_probability
 from seqlab.errors import DataError
-from seqlab.lm.ngram.perplexity import TokenScores
+from seqlab.lm.ngram.token_scores import TokenScores
 
 __all__ = ["Comparison", "WordDifference", "compare"]
 

@@ -10,7 +10,8 @@ from scipy.stats import bootstrap
 
 from seqlab.errors import DataError
 from seqlab.lm.ngram.comparison import compare
-from seqlab.lm.ngram.perplexity import TokenScores, perplexity_of, score_tokens
+from seqlab.lm.ngram.perplexity import perplexity_of
+from seqlab.lm.ngram.token_scores import TokenScores, score_tokens
 from seqlab.lm.ngram.words import Words
 from tests.lm.ngram.backoff_oracle import estimated, random_sentences
 

@@ -14,14 +14,8 @@ from hypothesis import strategies as st
 
 from seqlab.errors import DataError
 from seqlab.lm.ngram.arpa import read_arpa
-from seqlab.lm.ngram.perplexity import (
-    Perplexity,
-    TokenScores,
-    WordScore,
-    count_characters,
-    perplexity_of,
-    score_tokens,
-)
+from seqlab.lm.ngram.perplexity import Perplexity, count_characters, perplexity_of
+from seqlab.lm.ngram.token_scores import TokenScores, WordScore, score_tokens
 from seqlab.lm.ngram.words import Words
 from tests.lm.ngram.backoff_oracle import BackoffOracle, estimated, random_sentences
 

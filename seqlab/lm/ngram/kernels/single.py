@@ -47,7 +47,6 @@ def _pointer_to(kind):
 
 
 _integers, _numbers = _pointer_to(types.uint64), _pointer_to(types.float32)
-_entries = types.CPointer(types.int64)
 
 
 @intrinsic
@@ -56,9 +55,9 @@ def _unpacked(typing, state):
 
     def generate(context, builder, signature, arguments):
         place = cgutils.alloca_once_value(builder, arguments[0])
-        return builder.bitcast(place, context.get_value_type(_entries))
+        return builder.bitcast(place, context.get_value_type(signature.return_type))
 
-    return _entries(state), generate
+    return types.CPointer(types.int64)(state), generate
 
 
 @intrinsic
