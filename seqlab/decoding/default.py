@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from seqlab.contracts import Decoder, Head
+from seqlab.decoding.attention_beam import AttentionBeamDecoder
 from seqlab.decoding.greedy import GreedyCTCDecoder
+from seqlab.decoding.transducer_beam import TransducerBeamDecoder
 from seqlab.errors import ModelError
 
 
@@ -22,6 +24,10 @@ def default_decoder(
     Raises:
         ModelError: The head gives labels, which need no decoder.
     """
-    if head.output != "frames":
-        raise ModelError(f"{type(head).__name__} has no decoder; pass decoder=...")
+    if head.output == "label":
+        raise ModelError(f"{type(head).__name__} gives labels, which no decoder reads; classify")
+    if head.output == "tokens" and head.frame_synchronous:
+        return TransducerBeamDecoder(head, decode_tokens, frame_s, beam_size=1)
+    if head.output == "tokens":
+        return AttentionBeamDecoder(head, decode_tokens, beam_size=1)
     return GreedyCTCDecoder(decode_tokens, blank=getattr(head, "blank", 0), frame_s=frame_s)
