@@ -120,7 +120,7 @@ def _step_gaps(more, gaps, skips, places, low, high, arrows):
 
 @compiled
 def _followed(places, tokens, low, window, count):
-    """The window's new first token: it keeps a quarter of its tokens behind the best state."""
+    """The window's new first token: it keeps an eighth of its tokens behind the best state."""
     high = min(low + window, count)
     best, place = -np.inf, low
     for k in range(low, high + 1):
@@ -128,8 +128,8 @@ def _followed(places, tokens, low, window, count):
             best, place = places[k], k
         if k < high and tokens[k + 1] > best:
             best, place = tokens[k + 1], k
-    moved = min(place - window // 4, count - window)
-    far = moved >= low + max(1, window // 16) or moved == count - window
+    moved = min(place - window // 8, count - window)
+    far = moved >= low + max(1, window // 32) or moved == count - window
     return max(low, moved) if far else low
 
 
