@@ -17,3 +17,8 @@ def borrowing(function):
         return numba.njit(cache=True, **options)(function)
     except RuntimeError:  # raised where no cache can be written
         return numba.njit(**options)(function)
+
+
+def inlined(function):
+    """A part of the compiled functions that call it: handing over dozens of arrays takes long."""
+    return numba.njit(inline="always", nogil=True, error_model="numpy", _nrt=False)(function)

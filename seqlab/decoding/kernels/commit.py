@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from seqlab.decoding.kernels.borrowing import borrowing
+from seqlab.decoding.kernels.borrowing import inlined
 from seqlab.decoding.kernels.fusion import gain_bound, lm_item, units
 from seqlab.decoding.kernels.layout import (
     B_END,
@@ -55,7 +55,7 @@ from seqlab.lm.ngram.kernels.tokenise import UNKNOWN
 _CHECK_DELAY = 8  # frames
 
 
-@borrowing
+@inlined
 def follow(space, scratch, limits, fusion, tables, row, peak, count):
     """Follow the best of the pool's ``count`` prefixes from here on."""
     counters, nodes, order, worth = space.counters, space.nodes, scratch.order, scratch.worth
@@ -86,7 +86,7 @@ def follow(space, scratch, limits, fusion, tables, row, peak, count):
         space.offset[0] += peak + _rescale(scores, counters[BEAMS])
 
 
-@borrowing
+@inlined
 def _best_of_pool(worth, order, count, limits):
     """Put the best of the pool to the beginning of ``order``, sorted; how many there are."""
     if count > limits.beam:
@@ -99,7 +99,7 @@ def _best_of_pool(worth, order, count, limits):
     return count
 
 
-@borrowing
+@inlined
 def _rescale(scores, count):
     """Divide the probabilities by the best; returns its logarithm."""
     best = scores[0, TOTAL]
@@ -109,7 +109,7 @@ def _rescale(scores, count):
     return math.log(best)
 
 
-@borrowing
+@inlined
 def _link(space, slot, token):
     """An entry for the last token of a prefix in the best alignment that ``token`` goes on from."""
     side, entry = space.counters[SIDE], space.counters[ENTRIES]
@@ -130,7 +130,7 @@ def _link(space, slot, token):
     return entry
 
 
-@borrowing
+@inlined
 def _begin(space, scratch, fusion, tables, row, peak, place, k):
     """Follow a prefix of the pool that was not followed before, as the k-th."""
     side, slot, token = space.counters[SIDE], scratch.pool[place, 1], scratch.pool[place, 2]
@@ -152,7 +152,7 @@ def _begin(space, scratch, fusion, tables, row, peak, place, k):
     scores[k, N_LOG], scores[k, B_LOG] = row[token], 0.0
 
 
-@borrowing
+@inlined
 def _child(space, scratch, fusion, tables, place, parent):
     """The node of a prefix of the pool; it is made where there is none."""
     nodes, values, pool = space.nodes, space.values, scratch.pool
@@ -188,7 +188,7 @@ def _child(space, scratch, fusion, tables, place, parent):
     return node
 
 
-@borrowing
+@inlined
 def _settle(space, delay):
     """Give up prefixes that differ from the best one in tokens older than ``delay`` frames."""
     counters, nodes = space.counters, space.nodes

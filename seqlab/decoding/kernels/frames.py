@@ -13,9 +13,9 @@ import math
 
 import numpy as np
 
-from seqlab.decoding.kernels.borrowing import borrowing
+from seqlab.decoding.kernels.borrowing import borrowing, inlined
 from seqlab.decoding.kernels.commit import follow
-from seqlab.decoding.kernels.fusion import is_followed, propose_all
+from seqlab.decoding.kernels.fusion import propose
 from seqlab.decoding.kernels.layout import (
     B_END,
     B_ENTRY,
@@ -84,7 +84,7 @@ def advance(space, scratch, limits, fusion, tables, log_probs, begin):
     return len(log_probs)
 
 
-@borrowing
+@inlined
 def _stay(space, scratch, limits, row, peak):
     """What prefixes have that keep their text; returns the best and the least of them."""
     nodes, values, side = space.nodes, space.values, space.counters[SIDE]
@@ -135,7 +135,7 @@ def _stay(space, scratch, limits, row, peak):
     return best, least
 
 
-@borrowing
+@inlined
 def _choose_tokens(space, scratch, limits, fusion, row, peak, least):
     """Collect the tokens that may lead to a prefix worth ``least``, best first; how many."""
     beams, scores = space.beams[space.counters[SIDE]], space.scores[space.counters[SIDE]]
@@ -157,7 +157,7 @@ def _choose_tokens(space, scratch, limits, fusion, row, peak, least):
     return min(count, limits.max_tokens)
 
 
-@borrowing
+@inlined
 def _extend(space, scratch, limits, fusion, tables, row, peak, best, least):
     """Enter new prefixes into the pool that may be among the best; returns its size."""
     followed, side = space.counters[BEAMS], space.counters[SIDE]
@@ -184,7 +184,7 @@ def _extend(space, scratch, limits, fusion, tables, row, peak, best, least):
                 least = max(least, select_best(worth, order, count, limits.beam))
                 count = limits.beam
             if not fusion.plain:
-                made = propose_all(space, scratch, fusion, tables, i, token, chance, least, count)
+                made = propose(space, scratch, fusion, tables, i, token, chance, least, count)
                 for k in range(count, made):
                     best = max(best, worth[order[k]])
                 least, count = max(least, best * ratio), made

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import math
 
-from seqlab.decoding.kernels.borrowing import borrowing
+from seqlab.decoding.kernels.borrowing import borrowing, inlined
 from seqlab.decoding.kernels.layout import (
     BOUNDARY,
     DEAD,
     EITHER,
     FIRST,
-    GAIN,
     HOT,
     INSIDE,
     LM_FLOOR,
@@ -43,7 +42,7 @@ def find_edge(edges_at, edges, node, symbol):
     return low if low < edges_at[node + 1] and edges[low] == symbol else -1
 
 
-@borrowing
+@inlined
 def walk(fusion, node, token):
     """The trie node that a token leads to; DEAD where no word goes on like this."""
     for k in range(fusion.spell_at[token], fusion.spell_at[token + 1]):
@@ -54,7 +53,7 @@ def walk(fusion, node, token):
     return node
 
 
-@borrowing
+@inlined
 def word_endings(fusion, node):
     """How many words may end at a trie node; beyond the trie it is the unknown one."""
     if node == ROOT:
@@ -63,14 +62,14 @@ def word_endings(fusion, node):
     return 1 if words == 0 and fusion.open else words
 
 
-@borrowing
+@inlined
 def word_ending(fusion, node, which):
     """One of the words that end at a trie node, or UNKNOWN_WORD."""
     first = fusion.ends_at[node]
     return fusion.ends[first + which] if first < fusion.ends_at[node + 1] else UNKNOWN_WORD
 
 
-@borrowing
+@inlined
 def hot_next(fusion, state, symbol):
     """State of the hotwords after a symbol (Aho and Corasick 1975)."""
     while True:
@@ -82,7 +81,7 @@ def hot_next(fusion, state, symbol):
         state = fusion.hot_fail[state]
 
 
-@borrowing
+@inlined
 def hot_text(fusion, state, item):
     """State of the hotwords after a token's or a word's text, and the boosts completed by it."""
     done = 0.0
@@ -92,7 +91,7 @@ def hot_text(fusion, state, item):
     return state, done
 
 
-@borrowing
+@inlined
 def hot_advance(fusion, state, token, word):
     """State of the hotwords after a token that ends ``word``, and the boosts completed by it."""
     done = 0.0
@@ -107,7 +106,7 @@ def hot_advance(fusion, state, token, word):
     return state, done
 
 
-@borrowing
+@inlined
 def lm_item(fusion, token, word):
     """What the language model is asked for: its number of a word or token, or -1 for nothing."""
     if fusion.lm == TOKEN_LM:
@@ -117,19 +116,19 @@ def lm_item(fusion, token, word):
     return -1
 
 
-@borrowing
+@inlined
 def lm_log_prob(tables, state, item, new_state):
     """Ln p of a word after a state, at least LM_FLOOR."""
     return max(float(step(tables, state, item, new_state)), LM_FLOOR)
 
 
-@borrowing
+@inlined
 def units(fusion, word):
     """Words, or tokens of a language model of tokens, that a step adds."""
     return 1 if fusion.lm == TOKEN_LM or word != NO_WORD else 0
 
 
-@borrowing
+@inlined
 def gain_bound(fusion, trie, hot):
     """How much a token may multiply the probability of a prefix at most, beyond its own."""
     bonus = max(fusion.bonus, 0.0)
@@ -139,75 +138,89 @@ def gain_bound(fusion, trie, hot):
     return math.exp(gain)
 
 
-@borrowing
+@inlined
+def propose(space, scratch, fusion, tables, slot, token, chance, least, count):
+    """Enter the prefixes that a token leads to into the pool if they are worth ``least``.
+
+    Args:
+        space: what the search remembers.
+        scratch: room, with the pool.
+        fusion: what counts.
+        tables: of the language model.
+        slot: of the prefix that goes on.
+        token: that it goes on with.
+        chance: probability of both as far as the acoustics know.
+        least: probability that is of interest.
+        count: size of the pool.
+
+    Returns:
+        the new size of the pool.
+    """
+    node = space.beams[space.counters[SIDE], slot, NODE]
+    trie, kind = space.nodes[node, TRIE], fusion.kinds[token]
+    inside, beyond, endings = -1, -1, 0  # where it leads within a word, and behind one
+    if kind == INSIDE or kind == EITHER or (trie == ROOT and kind != SEPARATOR):
+        inside = walk(fusion, trie, token)
+    elif trie == ROOT:
+        inside = ROOT
+    if trie != ROOT and kind != INSIDE:
+        beyond = ROOT
+        if kind != SEPARATOR:
+            beyond = walk(fusion, ROOT, token)
+        endings = word_endings(fusion, trie)
+    for which in range(-1, endings):
+        word = NO_WORD
+        after = inside
+        if which >= 0:
+            word = word_ending(fusion, trie, which)
+            after = beyond
+        if after >= 0 and (after != DEAD or fusion.open):
+            if not is_followed(space, scratch, slot, token, word):
+                count = _enter(
+                    space, scratch, fusion, tables, slot, token, word, after, chance, least, count
+                )
+    return count
+
+
+@inlined
 def is_followed(space, scratch, slot, token, word):
     """Whether the prefix that a token leads to is among those followed: it has its score then."""
-    beams, nodes, then = space.beams[space.counters[SIDE]], space.nodes, scratch.then
-    child = scratch.first[slot]
+    side, child = space.counters[SIDE], scratch.first[slot]
     while child >= 0:
-        node = beams[child, NODE]
-        if nodes[node, TOKEN] == token and nodes[node, WORD] == word:
-            return True
-        child = then[child]
-    return False
+        node = space.beams[side, child, NODE]
+        if space.nodes[node, TOKEN] == token and space.nodes[node, WORD] == word:
+            break
+        child = scratch.then[child]
+    return child >= 0
 
 
-@borrowing
-def propose(space, scratch, fusion, tables, slot, token, word, trie, chance, least, count):
+@inlined
+def _enter(space, scratch, fusion, tables, slot, token, word, trie, chance, least, count):
     """Enter a prefix into the pool if it is worth ``least``; returns the size of the pool."""
-    if is_followed(space, scratch, slot, token, word):
-        return count
     node = space.beams[space.counters[SIDE], slot, NODE]
-    before, hot = space.nodes[node, TRIE], space.nodes[node, HOT]
-    extra, log_prob, done = fusion.ahead[trie] - fusion.ahead[before], 0.0, 0.0
+    hot = space.nodes[node, HOT]
+    extra = fusion.ahead[trie] - fusion.ahead[space.nodes[node, TRIE]]
     extra += fusion.bonus * units(fusion, word)
+    log_prob, done = 0.0, 0.0
     if fusion.hot:
         credit = fusion.hot_credit[hot]
         hot, done = hot_advance(fusion, hot, token, word)
         extra += done + fusion.hot_credit[hot] - credit
     item = lm_item(fusion, token, word)
     if item >= 0:
-        if chance * space.values[node, GAIN] < least:
-            return count
         log_prob = lm_log_prob(tables, space.states[node], item, scratch.state)
         extra += fusion.weight * log_prob
         if item == UNKNOWN:
             extra -= fusion.penalty
-    worth = chance * math.exp(extra)
-    if not worth >= least or worth == 0:
-        return count
-    place = scratch.order[count]
-    pool, parts = scratch.pool, scratch.parts
-    pool[place, 0], pool[place, 1], pool[place, 2] = -1, slot, token
-    pool[place, 3], pool[place, 4] = word, trie
-    scratch.pool_hot[place], scratch.worth[place] = hot, worth
-    parts[place, 0], parts[place, 1], parts[place, 2] = extra, log_prob, done
-    return count + 1
-
-
-@borrowing
-def propose_all(space, scratch, fusion, tables, slot, token, chance, least, count):
-    """Enter all prefixes that a token leads to into the pool; returns its size."""
-    node = space.beams[space.counters[SIDE], slot, NODE]
-    trie, kind = space.nodes[node, TRIE], fusion.kinds[token]
-    if kind == INSIDE or kind == EITHER or (trie == ROOT and kind != SEPARATOR):
-        after = walk(fusion, trie, token)
-        if after != DEAD or fusion.open:
-            count = propose(
-                space, scratch, fusion, tables, slot, token, NO_WORD, after, chance, least, count
-            )
-    if kind == INSIDE or (trie == ROOT and kind != SEPARATOR):
-        return count
-    after = ROOT if kind == SEPARATOR else walk(fusion, ROOT, token)
-    if after == DEAD and not fusion.open:
-        return count
-    if trie == ROOT:
-        return propose(
-            space, scratch, fusion, tables, slot, token, NO_WORD, after, chance, least, count
-        )
-    for which in range(word_endings(fusion, trie)):
-        word = word_ending(fusion, trie, which)
-        count = propose(
-            space, scratch, fusion, tables, slot, token, word, after, chance, least, count
-        )
+    worth = chance
+    if extra != 0:
+        worth = chance * math.exp(extra)
+    if worth >= least and worth > 0:
+        place = scratch.order[count]
+        pool, parts = scratch.pool, scratch.parts
+        pool[place, 0], pool[place, 1], pool[place, 2] = -1, slot, token
+        pool[place, 3], pool[place, 4] = word, trie
+        scratch.pool_hot[place], scratch.worth[place] = hot, worth
+        parts[place, 0], parts[place, 1], parts[place, 2] = extra, log_prob, done
+        count += 1
     return count
