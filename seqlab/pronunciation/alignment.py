@@ -45,18 +45,22 @@ def align(
     max_letters: int = 2,
     max_phones: int = 2,
     iterations: int = 10,
+    many_to_many: bool = False,
 ) -> Alignment:
     """Align letters with phones by expectation maximisation over all cuts into graphones.
 
-    A graphone has 1 to ``max_letters`` letters and up to ``max_phones`` phones. In the final,
-    likeliest alignment its cost counts once for each letter or phone, whichever it has more of:
-    otherwise long units would swallow the short ones, as they need fewer factors.
+    A graphone is one letter and up to ``max_phones`` phones, or up to ``max_letters`` letters and
+    at most one phone. In the final, likeliest alignment its cost counts once for each letter or
+    phone, whichever it has more of: otherwise long units would swallow the short ones, as they need
+    fewer factors.
 
     Args:
         pairs: words and their phones.
         max_letters: letters of a graphone at most, 1 to 3.
         max_phones: phones of a graphone at most, 1 to 3.
         iterations: of EM, 1 to 100.
+        many_to_many: whether several letters may also stand for several phones, without a cut
+            within. In small lexicons such units leave too few short ones for new words.
 
     Raises:
         DataError: no word can be aligned, or there are too many different letters.
@@ -87,7 +91,13 @@ def align(
             f"{letters.total} runs of letters and {phones.total} of phones make {size} pairs, must "
             f"be at most {_LARGEST}; lower max_letters or max_phones"
         )
-    shared = (letters.numbers, letters.starts, phones.numbers_with_empty, phones.starts)
+    shared = (
+        letters.numbers,
+        letters.starts,
+        phones.numbers_with_empty,
+        phones.starts,
+        many_to_many,
+    )
     weights, history = np.ones((letters.total, phones.total)), []
     for _ in range(iterations):
         counts = np.zeros_like(weights)

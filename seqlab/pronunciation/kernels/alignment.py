@@ -13,7 +13,9 @@ from seqlab.compiled import compiled
 
 
 @compiled
-def expected_counts(letter_chunks, letter_starts, phone_chunks, phone_starts, weights, counts):
+def expected_counts(
+    letter_chunks, letter_starts, phone_chunks, phone_starts, many, weights, counts
+):
     """Expectation step of EM: how often each pair of chunks is used, over all alignments.
 
     Args:
@@ -21,6 +23,7 @@ def expected_counts(letter_chunks, letter_starts, phone_chunks, phone_starts, we
         letter_starts: first letter of each word, and the end (W + 1,), int64.
         phone_chunks: numbers of chunks (M + 1, phones), int32.
         phone_starts: first phone of each word, and the end (W + 1,), int64.
+        many: whether several letters may stand for several phones.
         weights: probability of each pair of chunks (A, B), float64.
         counts: the expected counts are added to it (A, B), float64.
 
@@ -39,7 +42,7 @@ def expected_counts(letter_chunks, letter_starts, phone_chunks, phone_starts, we
                 if alpha[i, j] == 0.0:
                     continue
                 for k in range(1, min(most_letters, n - i) + 1):
-                    for size in range(min(most_phones, m - j) + 1):
+                    for size in range(min(most_phones if k == 1 or many else 1, m - j) + 1):
                         a = letter_chunks[k - 1, first + i]
                         b = phone_chunks[size, begin + j] if size else 0
                         alpha[i + k, j + size] += alpha[i, j] * weights[a, b]
@@ -53,7 +56,7 @@ def expected_counts(letter_chunks, letter_starts, phone_chunks, phone_starts, we
                 if alpha[i, j] == 0.0:
                     continue
                 for k in range(1, min(most_letters, n - i) + 1):
-                    for size in range(min(most_phones, m - j) + 1):
+                    for size in range(min(most_phones if k == 1 or many else 1, m - j) + 1):
                         if beta[i + k, j + size] > 0.0:
                             a = letter_chunks[k - 1, first + i]
                             b = phone_chunks[size, begin + j] if size else 0
@@ -65,7 +68,7 @@ def expected_counts(letter_chunks, letter_starts, phone_chunks, phone_starts, we
 
 @compiled
 def best_alignments(
-    letter_chunks, letter_starts, phone_chunks, phone_starts, scores, cuts, lengths
+    letter_chunks, letter_starts, phone_chunks, phone_starts, many, scores, cuts, lengths
 ):
     """The likeliest alignment of each word.
 
@@ -74,6 +77,7 @@ def best_alignments(
         letter_starts: as for ``expected_counts``.
         phone_chunks: as for ``expected_counts``.
         phone_starts: as for ``expected_counts``.
+        many: as for ``expected_counts``.
         scores: log-probability of each pair of chunks (A, B), float64; -inf where there is none.
         cuts: receives for each pair used the letters and phones it takes (letters, 2), uint8;
             those of a word begin at its first letter.
@@ -91,7 +95,7 @@ def best_alignments(
                 if best[i, j] == -np.inf:
                     continue
                 for k in range(1, min(most_letters, n - i) + 1):
-                    for size in range(min(most_phones, m - j) + 1):
+                    for size in range(min(most_phones if k == 1 or many else 1, m - j) + 1):
                         a = letter_chunks[k - 1, first + i]
                         b = phone_chunks[size, begin + j] if size else 0
                         score = best[i, j] + scores[a, b]
