@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seqlab.checks import check_range
 from seqlab.decoding.kernels.layout import BOUNDARY
 from seqlab.decoding.lexicon_trie import Ints, Trie
-from seqlab.decoding.prefix_beam_units import TokenUnits
 from seqlab.errors import SeqlabError
 
 Phrases = Mapping[str, float] | Iterable[str]
 DEFAULT_BOOST = 5.0
+_LARGEST = 500.0  # nats
 _LONGEST_TOKEN = 32  # symbols that ``reach`` looks ahead
 
 
@@ -39,8 +39,9 @@ class Hotwords:
     Source: Aho and Corasick 1975, "Efficient String Matching", for the automaton.
 
     Example:
-        >>> units = TokenUnits.characters(["-", " ", "a", "b"])
-        >>> Hotwords.of({"ab a": 3.0}, units).credit.round(2).tolist()
+        >>> def spell(phrase):
+        ...     return [[ord(letter) for letter in word] for word in phrase.split()]
+        >>> Hotwords.of({"ab a": 3.0}, spell).credit.round(2).tolist()
         [0.0, 0.0, 0.6, 1.2, 1.8, 2.4, 0.0]
     """
 
@@ -53,30 +54,36 @@ class Hotwords:
     start: int
 
     @classmethod
-    def of(cls, phrases: Phrases, units: TokenUnits, boost: float = DEFAULT_BOOST) -> Hotwords:
+    def of(
+        cls,
+        phrases: Phrases,
+        spell: Callable[[str], Sequence[Sequence[int]]],
+        boost: float = DEFAULT_BOOST,
+    ) -> Hotwords:
         """The automaton of some phrases.
 
         Args:
             phrases: texts of one or more words, or a mapping of such to their boosts in nats.
-            units: tokens of the model.
+            spell: gives the symbols, from 1 on, of each word of a phrase; it raises SeqlabError
+                where it cannot.
             boost: of texts without their own.
 
         Raises:
-            SeqlabError: a phrase is empty, cannot be spelled with the model's tokens, or its boost
-                is not finite.
+            SeqlabError: a phrase is empty or cannot be spelled, or its boost is not finite.
         """
         if isinstance(phrases, str):
             raise SeqlabError(f"hotwords={phrases!r} must be a list of phrases or a mapping")
         boosts = dict(phrases) if isinstance(phrases, Mapping) else dict.fromkeys(phrases, boost)
         spelled: dict[tuple[int, ...], float] = {}
         for phrase, value in boosts.items():
-            if isinstance(value, bool) or not isinstance(
-                value, int | float | np.floating | np.integer
-            ):
-                raise SeqlabError(f"the boost {value!r} of hotword {phrase!r} must be a number")
-            if not math.isfinite(value):
-                raise SeqlabError(f"the boost {value} of hotword {phrase!r} must be finite")
-            spelled[_spell(phrase, units)] = float(value)
+            name = f"the boost of hotword {phrase!r}"
+            check_range(name, value, -_LARGEST, _LARGEST, "3 to 10 nats is usual")
+            symbols = [BOUNDARY]
+            for word in spell(phrase):
+                symbols += [*word, BOUNDARY]
+            if len(symbols) == 1:
+                raise SeqlabError(f"hotword {phrase!r} holds no word; remove it")
+            spelled[tuple(symbols)] = float(value)
         return cls._build(list(spelled), np.array(list(spelled.values())))
 
     @classmethod
@@ -111,24 +118,6 @@ class Hotwords:
         reach = _reach(edges_at, fail, credit, done)
         start = _edge(edges_at, trie.edges, 0, BOUNDARY) + 1
         return cls(edges_at, trie.edges, fail, credit, done, reach, max(start, 0))
-
-
-def _spell(phrase: str, units: TokenUnits) -> tuple[int, ...]:
-    """Symbols of a phrase between boundaries of words."""
-    words = units.normalize(phrase).split()
-    if not words:
-        raise SeqlabError(f"hotword {phrase!r} holds no word; remove it")
-    symbols = [BOUNDARY]
-    for word in words:
-        numbers = units.numbers(word)
-        if numbers is None:
-            foreign = next(c for c in word if c not in units.symbols)
-            raise SeqlabError(
-                f"hotword {phrase!r} holds {foreign!r}, which no token of the model has; spell it "
-                "with the characters the model was trained with"
-            )
-        symbols += [*numbers, BOUNDARY]
-    return tuple(symbols)
 
 
 def _edge(edges_at: Ints, edges: Ints, state: int, symbol: int) -> int:

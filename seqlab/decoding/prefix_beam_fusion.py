@@ -126,8 +126,40 @@ class Guidance:
         """Symbols of tokens, or of words that tokens do not spell, for hotwords."""
         if not self.words.by_tokens:
             return _rows([list(map(int, symbols)) for symbols in self.units.spelling()])
-        known = self.units.symbols
-        return _rows([[known.get(c, -1) for c in word] for word in self.words.words])
+        return _rows([[1 + number] for number in range(len(self.words.words))])
+
+    def spell(self, phrase: str) -> list[list[int]]:
+        """Symbols of each word of a hotword.
+
+        Raises:
+            SeqlabError: the search can never write such a word.
+        """
+        if self.words.by_tokens:
+            words = phrase.split()
+            found = [self._number_of.get(word) for word in words]
+            spelled = [None if number is None else [1 + number] for number in found]
+        elif not self.units.has_words:
+            raise SeqlabError(
+                "these tokens do not say where words begin, so that hotwords need a lexicon: a "
+                "mapping from words to their spellings in tokens"
+            )
+        else:
+            words = self.units.normalize(phrase).split()
+            spelled = [self.units.numbers(word) for word in words]
+            if self.words.closed:
+                known = self._number_of
+                spelled = [s if w in known else None for w, s in zip(words, spelled, strict=True)]
+        for word, symbols in zip(words, spelled, strict=True):
+            if symbols is None:
+                where = "the lexicon" if self.words.closed else "what the model's tokens can spell"
+                raise SeqlabError(
+                    f"hotword {phrase!r}: {word!r} is not within {where}; add it or correct it"
+                )
+        return [symbols for symbols in spelled if symbols is not None]
+
+    @cached_property
+    def _number_of(self) -> dict[str, int]:
+        return {word: number for number, word in enumerate(self.words.words)}
 
     @cached_property
     def _spelling(self) -> tuple[Ints, Ints]:
