@@ -87,10 +87,11 @@ def model_of_table(table: BackoffTable, facts: Facts) -> NGramModel:
 
 def write_model(model: NGramModel, path: str, quantise: bool = False) -> None:
     """Write a model in the format that the name asks for; nothing or all of it appears."""
-    if is_arpa(path):
-        model.write_arpa(path)
-    else:
-        model.save(path, quantise=quantise)
+    with Phases() as progress:
+        if is_arpa(path):
+            model.write_arpa(path, progress)
+        else:
+            model.save(path, quantise, progress)
 
 
 def say_written(paths: Iterable[str]) -> None:

@@ -267,7 +267,8 @@ def run(args: argparse.Namespace) -> int:
         model = model_of_table(prune(model.table, args.prune_entropy).table, model.facts)
     write_model(model, args.output, args.quantise)
     if args.arpa:
-        model.write_arpa(args.arpa)
+        with Phases() as progress:
+            model.write_arpa(args.arpa, progress)
     seconds = time.monotonic() - started
     facts = {"model": args.output, "arpa": args.arpa, "bytes": os.path.getsize(args.output)}
     report_model(model, args.json, **facts, seconds=round(seconds, 3))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from seqlab.errors import ModelError
 from seqlab.lm.ngram.kernels.arpa_format import short_words, step_down, write_lines
 from seqlab.lm.ngram.ngrams import BackoffTable, NGrams
+from seqlab.lm.ngram.numbering import Progress
 
 __all__ = ["write_arpa"]
 
@@ -24,7 +25,11 @@ _BYTES = 2**16  # written at a time: Linux takes four times as long for pieces o
 _ROUNDING = 1e-5  # log-probabilities above 0 by no more come from rounding
 
 
-def write_arpa(table: BackoffTable, target: str | os.PathLike[str] | IO[bytes]) -> None:
+def write_arpa(
+    table: BackoffTable,
+    target: str | os.PathLike[str] | IO[bytes],
+    progress: Progress | None = None,
+) -> None:
     r"""Write an n-gram model as an ARPA file, which every toolkit reads.
 
     Logarithms are to base 10 with as many digits as ``read_arpa`` needs to give the same numbers
@@ -35,6 +40,7 @@ def write_arpa(table: BackoffTable, target: str | os.PathLike[str] | IO[bytes]) 
         table: the model.
         target: path, compressed where it ends in ``.gz``; the file comes to exist when it is
             whole. Or a file open for writing bytes.
+        progress: told ``"n-grams written"``.
 
     Raises:
         ModelError: the model cannot be written as ARPA, is damaged, or the file cannot be
@@ -63,16 +69,16 @@ def write_arpa(table: BackoffTable, target: str | os.PathLike[str] | IO[bytes]) 
     """
     _check(table)
     if not isinstance(target, str | os.PathLike):
-        _write(table, target)
+        _write(table, target, progress)
         return
     path = Path(target)
     try:
         with _finished_file(path) as file:
             if path.suffix == ".gz":
                 with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
-                    _write(table, cast("IO[bytes]", packed))
+                    _write(table, cast("IO[bytes]", packed), progress)
             else:
-                _write(table, file)
+                _write(table, file, progress)
     except OSError as error:
         raise ModelError(f"{path} cannot be written: {error.strerror or error}") from error
 
@@ -115,8 +121,8 @@ def _finished_file(path: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def _write(table: BackoffTable, file: IO[bytes]) -> None:
-    sizes = enumerate(table.ngrams.sizes, 1)
+def _write(table: BackoffTable, file: IO[bytes], progress: Progress | None) -> None:
+    sizes, written = enumerate(table.ngrams.sizes, 1), 0
     file.write("".join(["\\data\\\n", *(f"ngram {k}={n}\n" for k, n in sizes)]).encode())
     words = table.ngrams.words
     lengths = np.zeros(len(words), np.uint8)
@@ -136,6 +142,9 @@ def _write(table: BackoffTable, file: IO[bytes]) -> None:
                     done, out,
                 )  # fmt: skip
                 file.write(out[:size].data)
+            written += len(numbers)
+            if progress is not None:
+                progress("n-grams written", written, sum(table.ngrams.sizes))
     file.write(b"\n\\end\\\n")
 
 

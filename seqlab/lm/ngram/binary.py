@@ -30,6 +30,7 @@ from seqlab.lm.ngram.binary_layout import PAGE, Layout, cut, damaged, padded
 from seqlab.lm.ngram.index import QueryIndex
 from seqlab.lm.ngram.kernels.checksum import checksum
 from seqlab.lm.ngram.ngrams import BackoffTable
+from seqlab.lm.ngram.numbering import Progress
 from seqlab.lm.ngram.scratch import Scratch, chunks, release
 from seqlab.lm.ngram.words import Words
 
@@ -68,6 +69,7 @@ def write_binary(
     quantise: bool = False,
     note: str = "",
     scratch: Scratch | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Write a model to a file, which is there whole or not at all.
 
@@ -77,6 +79,7 @@ def write_binary(
         quantise: whether to round values to 256 different ones for each order and kind.
         note: a few words on the model, at most 10,000 characters; that of the index by default.
         scratch: where the tables of a model that outgrows memory are made; see ``build``.
+        progress: told ``"n-grams indexed"``, then ``"bytes written"``.
 
     Raises:
         ModelError: the model is too large to be indexed or quantised.
@@ -96,9 +99,9 @@ def write_binary(
         (['<unk>', '<s>', '</s>', 'a'], 1)
     """
     if isinstance(model, BackoffTable):
-        index = QueryIndex.build(model, quantise, scratch)
+        index = QueryIndex.build(model, quantise, scratch, progress)
     elif quantise and not model.quantised and model.order > 1:
-        index = QueryIndex.build(model.to_table(), True)
+        index = QueryIndex.build(model.to_table(), True, progress=progress)
     else:
         index = model
     arrays = _arrays(index)
@@ -110,7 +113,7 @@ def write_binary(
     try:
         with partial.open("xb") as file:
             file.write(bytes(_START.size) + description)
-            data_sum = _write_sections(file, arrays)
+            data_sum = _write_sections(file, arrays, progress)
             file.seek(0)
             file.write(_start(description, size, data_sum))
         partial.replace(path)
@@ -119,7 +122,7 @@ def write_binary(
         raise
 
 
-def _write_sections(file: IO[bytes], arrays: list[NDArray[Any]]) -> int:
+def _write_sections(file: IO[bytes], arrays: list[NDArray[Any]], progress: Progress | None) -> int:
     """Write the arrays, each up to a whole page; returns the checksum of it all."""
     lanes, total, result = np.zeros(4, np.uint64), 0, 0
     for array in arrays:
@@ -134,6 +137,8 @@ def _write_sections(file: IO[bytes], arrays: list[NDArray[Any]]) -> int:
             result = int(checksum(numbers, total, lanes))
             total += len(numbers)
             release(array)
+            if progress is not None:
+                progress("bytes written", 8 * total, sum(padded(array.nbytes) for array in arrays))
     return result
 
 

@@ -80,7 +80,7 @@ def estimate_on_cluster(
     """
     scratch = scratch or estimation.scratch(source)
     counts = count_on_cluster(source, estimation, client, scratch, partitions, progress)
-    return estimation.estimate(counts, scratch)
+    return estimation.estimate(counts, scratch, progress)
 
 
 def count_on_cluster(

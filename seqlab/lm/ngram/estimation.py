@@ -83,8 +83,12 @@ class Estimation:
         memory = (scratch.memory - PROGRAM_BYTES) // 3 if scratch.on_disk else None
         return Resources(scratch, memory, self.threads or default_threads())
 
-    def estimate(self, counts: NGramCounts, scratch: Scratch) -> BackoffTable:
+    def estimate(
+        self, counts: NGramCounts, scratch: Scratch, progress: Progress | None = None
+    ) -> BackoffTable:
         """The model of these counts."""
+        if progress is not None:
+            progress("smoothing", 0, None)
         method = self.method()
         table = method.estimate(counts, scratch)
         if any(method.cutoffs):  # what they leave out is accounted for
@@ -98,4 +102,4 @@ def estimate_table(
     source: TextSource, estimation: Estimation, scratch: Scratch, progress: Progress | None = None
 ) -> BackoffTable:
     """The model of a text; its large arrays live as long as ``scratch`` where that is on disk."""
-    return estimation.estimate(estimation.count(source, scratch, progress), scratch)
+    return estimation.estimate(estimation.count(source, scratch, progress), scratch, progress)

@@ -22,6 +22,7 @@ from seqlab.lm.ngram.kernels.index import (
 )
 from seqlab.lm.ngram.kernels.lookup import find_slots, read_values
 from seqlab.lm.ngram.ngrams import BackoffTable, Level, NGrams, unigram_level
+from seqlab.lm.ngram.numbering import Progress
 from seqlab.lm.ngram.quantise import CODES, Codebook
 from seqlab.lm.ngram.scratch import Scratch, chunks, release
 from seqlab.lm.ngram.table_rows import OrderRows
@@ -76,7 +77,11 @@ class QueryIndex:
 
     @classmethod
     def build(
-        cls, table: BackoffTable, quantise: bool = False, scratch: Scratch | None = None
+        cls,
+        table: BackoffTable,
+        quantise: bool = False,
+        scratch: Scratch | None = None,
+        progress: Progress | None = None,
     ) -> QueryIndex:
         """The index of a model.
 
@@ -85,18 +90,22 @@ class QueryIndex:
             quantise: whether to round values, so that an n-gram takes 10 bytes instead of 24.
             scratch: where the tables go. On disk they are filled region by region, so that memory
                 holds one region and a few bytes for each n-gram but the longest.
+            progress: told ``"n-grams indexed"``, order by order.
 
         Raises:
             ModelError: more n-grams or words than can be numbered, or, to be quantised, longer
                 keys than leave room for codes.
         """
-        shapes = order_shapes(table.ngrams.sizes, quantise)
+        sizes = table.ngrams.sizes
+        shapes = order_shapes(sizes, quantise)
         lines = sum(shape.length for shape in shapes)
         on_disk = scratch is not None and scratch.on_disk
         records = scratch.zeros(lines * LINE, np.uint64) if scratch and on_disk else aligned(lines)
         centres = np.zeros((table.order + 1, 2, CODES), np.float32)
         base, contexts = 0, np.arange(len(table.ngrams.words), dtype=np.uint32)
         for k, shape in enumerate(shapes, 2):
+            if progress is not None:
+                progress("n-grams indexed", sum(sizes[: k - 1]), sum(sizes))
             book = None
             if quantise:
                 backoff = table.log_backoff[k - 1] if k < table.order else np.zeros(1, np.float32)

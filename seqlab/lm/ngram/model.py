@@ -135,26 +135,37 @@ class NGramModel(ScoringModel):
             return cls(index=index, facts=Facts.from_json(index.note) if index.note else None)
         return cls(read_arpa(path))
 
-    def save(self, path: str | os.PathLike[str], quantise: bool = False) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        quantise: bool = False,
+        progress: Progress | None = None,
+    ) -> None:
         """Write a binary file that ``load`` maps into memory; it appears whole or not at all.
 
         Args:
             path: of the file, customarily ``.ngram``.
             quantise: whether values are rounded to 8 bits, for a file of less than half the size.
+            progress: as for ``estimate``.
 
         Raises:
             OSError: it cannot be written.
         """
-        write_binary(self._table or self.index, path, quantise, self.facts.to_json(), self._scratch)
+        model, note = self._table or self.index, self.facts.to_json()
+        write_binary(model, path, quantise, note, self._scratch, progress)
 
-    def write_arpa(self, path: str | os.PathLike[str]) -> None:
+    def write_arpa(self, path: str | os.PathLike[str], progress: Progress | None = None) -> None:
         """Write an ARPA file, packed if the name ends in ``.gz``; it appears whole or not at all.
+
+        Args:
+            path: of the file.
+            progress: as for ``estimate``.
 
         Raises:
             ModelError: stupid back-off, which ARPA cannot hold.
             OSError: it cannot be written.
         """
-        write_arpa(self.table, path)
+        write_arpa(self.table, path, progress)
 
     def __repr__(self) -> str:
         counts = ", ".join(map(str, self.sizes))

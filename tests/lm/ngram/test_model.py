@@ -289,3 +289,24 @@ def test_a_text_that_outgrows_memory_gives_the_same_file(
     assert model.perplexity(text) == whole.perplexity(text)
     del model
     assert list(folder.iterdir()) == []
+
+
+def test_progress_of_every_phase(tmp_path: Path) -> None:
+    """Each phase of estimating and writing is told, rising up to its total."""
+    told: dict[str, list[tuple[int, int | None]]] = {}
+
+    def progress(what: str, done: int, total: int | None) -> None:
+        told.setdefault(what, []).append((done, total))
+
+    model = NGramModel.estimate(["a b c", "a c b a"] * 5, 3, "witten_bell", progress=progress)
+    model.save(tmp_path / "m.ngram", progress=progress)
+    model.write_arpa(tmp_path / "m.arpa", progress)
+    phases = ["n-grams indexed", "bytes written", "n-grams written"]
+    assert list(told) == ["words read", "smoothing", *phases]  # nothing to sort in pieces
+    for rows in told.values():
+        assert sorted(rows) == rows and all(total is None or done <= total for done, total in rows)
+        assert len({total for _, total in rows}) == 1
+    assert told["n-grams written"][-1] == (sum(model.sizes), sum(model.sizes))
+    assert len(told["n-grams indexed"]) == 2  # the orders that have tables
+    done, total = told["bytes written"][-1]
+    assert done == total and 0 < done < (tmp_path / "m.ngram").stat().st_size
