@@ -243,7 +243,7 @@ def check_sizes(spec: Any, where: str, stored: StoredModel) -> None:
     arguments = spec.get("init_args") if isinstance(spec, Mapping) else None
     sizes = sorted(
         abs(value)
-        for name, value in (arguments.items() if isinstance(arguments, Mapping) else ())
+        for name, value in _items(arguments)
         if isinstance(value, int) and "rate" not in str(name) and "seed" not in str(name)
     )
     total = sum(math.prod(shape) for shape in stored.shapes.values())
@@ -254,6 +254,16 @@ def check_sizes(spec: Any, where: str, stored: StoredModel) -> None:
             f"{where}: the sizes {sizes[-2:]} ask for a table of more than {MAX_BUFFER_ELEMENTS} "
             "values; the configuration is damaged"
         )
+
+
+def _items(value: Any) -> Iterator[tuple[Any, Any]]:
+    """Names and values of a mapping, and of all mappings within it."""
+    left = [value]
+    while left:
+        mapping = left.pop()
+        if isinstance(mapping, Mapping):
+            yield from mapping.items()
+            left.extend(mapping.values())
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import inspect
 import pkgutil
 import typing
 from collections.abc import Iterable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from seqlab.checks import did_you_mean
@@ -20,6 +21,10 @@ from seqlab.errors import RecipeError, SeqlabError
 from seqlab.values import Described, check_value, shown
 
 Component = TypeVar("Component")
+
+# Modules that the caller of the surrounding ``build`` trusts: components within a component
+# are built under the same trust.
+_trusted: ContextVar[tuple[str, ...]] = ContextVar("trusted modules", default=())
 
 
 def check_class_path(class_path: object, allow_modules: Sequence[str] = ()) -> str:
@@ -191,7 +196,8 @@ def build(
     Args:
         spec: The description, from a recipe or from a model's ``config.json``.
         contract: The class it must be of, such as ``contracts.Encoder``.
-        allow_modules: Further modules, by full name, whose classes the caller trusts.
+        allow_modules: Further modules, by full name, whose classes the caller trusts, also within
+            the component.
         where: Name of the section in messages; the contract's name by default.
         **wired: Arguments that come from the other components. Those the constructor does not
             take are left out; writing one of them in the spec is an error.
@@ -203,6 +209,7 @@ def build(
         RecipeError: The class or an argument is refused; the message names the key.
     """
     where = where or contract.__name__.lower()
+    allow_modules = (*allow_modules, *_trusted.get())
     class_path, arguments = check_spec(spec, where)
     try:
         cls = resolve(class_path, contract, allow_modules=allow_modules)
@@ -210,6 +217,7 @@ def build(
         raise RecipeError(f"{where}: {error}") from None
     arguments = check_arguments(cls, arguments, wired, f"{where}.init_args")
     taken = {name: value for name, value in wired.items() if name in _parameters(cls)}
+    token = _trusted.set(allow_modules)
     try:
         component = cls(**arguments, **taken)
     except SeqlabError as error:
@@ -226,6 +234,8 @@ def build(
         raise RecipeError(
             f"{where}: {cls.__name__} cannot be built from these arguments: {first_line}"
         ) from error
+    finally:
+        _trusted.reset(token)
     return component
 
 

@@ -6,6 +6,7 @@ goes wrong most often is found before it, for a shorter message.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -41,13 +42,42 @@ def check_component(
         RecipeError: A class, key or value that does not fit, by its full key.
     """
     path, arguments = components.check_spec(_opened(raw), where)
+    path = settle(path, Any, f"{where}.class_path") if isinstance(path, Override) else path
     try:
         cls: type[Any] = components.resolve(path, contract, allow_modules=allow_modules)
     except RecipeError as error:
         raise RecipeError(f"{where}: {error}") from None
+    for name, (inner, filled) in getattr(cls, "nested_components", {}).items():
+        if arguments.get(name) is not None:
+            place = f"{arguments_where}.{name}"
+            arguments[name] = _check_nested(arguments[name], inner, filled, place, allow_modules)
     settled = _settle_all(cls, arguments, arguments_where, set(wired))
     checked = components.check_arguments(cls, settled, wired, arguments_where)
     return {"class_path": path, "init_args": components.plain(checked)}
+
+
+def _check_nested(
+    raw: Any, contract: type, wired: tuple[str, ...], where: str, allow_modules: Sequence[str]
+) -> Any:
+    """Check the components, by name, of an argument at ``where``; defaults are written out."""
+    raw = _opened(raw)
+    if not isinstance(raw, Mapping):
+        return raw  # None, or a mistake that the check of its type reports
+    specs = {
+        str(name): check_component(
+            spec,
+            contract,
+            wired,
+            where=f"{where}.{name}",
+            arguments_where=f"{where}.{name}.init_args",
+            allow_modules=allow_modules,
+        )
+        for name, spec in raw.items()
+    }
+    try:
+        return fill_defaults(specs, dict.fromkeys(specs, (contract, wired)))
+    except RecipeError as error:
+        raise RecipeError(f"{where}.{error}") from error
 
 
 def check_settings(cls: type[Any], raw: Any, where: str) -> Any:
@@ -77,8 +107,15 @@ def _settle_all(
         if dataclasses.is_dataclass(expected) and isinstance(expected, type):
             settled[key] = check_settings(expected, raw[key], f"{where}.{key}")
         else:
-            settled[key] = settle(raw[key], expected, f"{where}.{key}")
+            settled[key] = settle(_opened_within(raw[key]), expected, f"{where}.{key}")
     return settled
+
+
+def _opened_within(value: Any) -> Any:
+    """A mapping with the overrides in it read; anything else as it is."""
+    if not isinstance(value, Mapping):
+        return value
+    return {key: _opened_within(_opened(inner)) for key, inner in value.items()}
 
 
 def _opened(value: Any) -> Any:
@@ -106,11 +143,16 @@ def fill_defaults(
         contract, wired = contracts[section]
         parser.add_subclass_arguments(contract, section, skip=set(wired), required=True)
     try:
-        filled = parser.parse_object({name: dict(spec) for name, spec in specs.items()}).as_dict()
+        filled = parser.parse_object(copy.deepcopy(dict(specs))).as_dict()
     except (ArgumentError, TypeError, ValueError) as error:
         raise RecipeError(_one_line(str(error))) from error
     return {
-        name: {"class_path": spec["class_path"], "init_args": filled[name].get("init_args", {})}
+        name: {
+            "class_path": spec["class_path"],
+            # mappings stay as they are: jsonargparse would take the specs in them for its own
+            "init_args": filled[name].get("init_args", {})
+            | {key: v for key, v in spec["init_args"].items() if isinstance(v, Mapping)},
+        }
         for name, spec in specs.items()
     }
 

@@ -7,7 +7,7 @@ import inspect
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from seqlab.errors import RecipeError
 
@@ -17,9 +17,12 @@ class Described:
 
     So that a model put together by hand can be saved like one from a recipe. The arguments,
     defaults included, are ``constructor_arguments``; ``seqlab.components.describe`` reads them.
+    An argument that maps names to specs of further components is in ``nested_components``, with
+    their contract and the arguments that are filled in.
     """
 
     constructor_arguments: dict[str, Any]
+    nested_components: ClassVar[Mapping[str, tuple[type, tuple[str, ...]]]] = {}
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         """Remember the arguments; copying and unpickling come without, and bring the old ones."""

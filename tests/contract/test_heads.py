@@ -28,6 +28,18 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "LSTMTransducerHead": {
         "deep": {"hidden_dim": 8, "num_layers": 2, "length_normalized": True},
     },
+    "JointHead": {
+        "transducer first": {
+            "heads": {
+                "transducer": {
+                    "class_path": "seqlab.heads.transducer.TransducerHead",
+                    "init_args": {"hidden_dim": 8, "blank": 6},
+                },
+                "ctc": {"class_path": "seqlab.heads.ctc.CTCHead", "init_args": {"blank": 6}},
+            },
+            "weights": {"ctc": 0.2, "transducer": 1},
+        }
+    },
     "CTCHead": {"last blank": {"blank": 6, "length_normalized": True, "dropout": 0.3}},
     "ClassifierHead": {
         "max": {"pooling": "max", "class_weights": [1, 2, 3, 4, 5, 6, 7.0]},
