@@ -103,7 +103,7 @@ def only_words(lexicon: Iterable[str], texts: Sequence[str]) -> Callable[[Tokens
 def spelled(
     lexicon: Mapping[str, Sequence[Tokens]], space: int | None = None
 ) -> Callable[[Tokens], list[Words]]:
-    """All ways to read tokens as words with given spellings, parted by ``space`` if there is one."""
+    """All ways to read tokens as words with given spellings, parted by ``space`` or nothing."""
 
     def read(tokens: Tokens) -> list[Words]:
         if space is not None:

@@ -209,5 +209,3 @@ def test_beam_of_one_is_not_worse_than_greedy(seed, frames):
 
 def test_it_is_a_decoder():
     assert isinstance(PrefixBeamDecoder(UNITS["characters"], 0.1), Decoder)
-
-

@@ -101,11 +101,21 @@ def _best_of_pool(worth, order, count, limits):
 
 @inlined
 def _rescale(scores, count):
-    """Divide the probabilities by the best; returns its logarithm."""
-    best = scores[0, TOTAL]
+    """Divide the probabilities by the best; returns its logarithm.
+
+    Those of single alignments have a scale of their own: they are only compared with each other,
+    and their share in the sums falls without end as the utterance goes on.
+    """
+    best, path = scores[0, TOTAL], 0.0
     for k in range(count):
-        for column in range(N_LOG):
-            scores[k, column] /= best
+        path = max(path, scores[k, V_N], scores[k, V_B])
+    for k in range(count):
+        scores[k, P_N] /= best
+        scores[k, P_B] /= best
+        scores[k, TOTAL] /= best
+        if path > 0:
+            scores[k, V_N] /= path
+            scores[k, V_B] /= path
     return math.log(best)
 
 

@@ -163,7 +163,8 @@ def _extend(space, scratch, limits, fusion, tables, row, peak, best, least):
     followed, side = space.counters[BEAMS], space.counters[SIDE]
     beams, scores, nodes, values = space.beams[side], space.scores[side], space.nodes, space.values
     tokens, chances, worth, order = scratch.tokens, scratch.chances, scratch.worth, scratch.order
-    first, then, pool, ratio = scratch.first, scratch.then, scratch.pool, math.exp(-limits.threshold)
+    first, then, pool = scratch.first, scratch.then, scratch.pool
+    ratio = math.exp(-limits.threshold)
     if followed < limits.beam:
         least = 0.0
     least, count = max(least, best * ratio), followed
