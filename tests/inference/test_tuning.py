@@ -1,0 +1,97 @@
+"""Tuning on a model whose answers are known: a language model must put right what it can."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from seqlab import NGramModel
+from seqlab.audio import save_audio
+from seqlab.data.manifest import Utterance
+from seqlab.errors import DataError
+from seqlab.inference.search import Trial
+from seqlab.inference.settings import DecodingSettings
+from seqlab.inference.tuning import tune_decoding
+from seqlab.model import SpeechModel
+from tests.test_model import RATE, recogniser
+
+TEXTS = ["yes no", "no yes no", "yes"]
+
+
+class Misspelling(SpeechModel):
+    """Hears each utterance's text, but "o" as "e" a little more often than as "o"."""
+
+    texts: dict[int, str]
+
+    def forward(
+        self, waveform: Tensor, lengths: Tensor, seeds: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        rows = [self.row(self.texts[int(length)]) for length in lengths]
+        counts = torch.tensor([len(row) for row in rows])
+        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), counts
+
+    def row(self, text: str) -> Tensor:
+        tokens = self.tokenizer.encode(text)
+        probabilities = torch.full((2 * len(tokens), len(self.tokenizer)), 0.001)
+        for place, token in enumerate(tokens):
+            probabilities[2 * place, token] = 1.0
+            if self.tokenizer.decode([token]) == "o":
+                probabilities[2 * place, self.tokenizer.encode("e")[0]] = 1.2
+            probabilities[2 * place + 1, 0] = 1.0
+        return (probabilities / probabilities.sum(1, keepdim=True)).log()
+
+
+@pytest.fixture
+def model() -> SpeechModel:
+    whole = recogniser()
+    model = Misspelling(whole.frontend, whole.encoder, whole.head, whole.tokenizer).eval()
+    model.texts = {RATE + 100 * place: text for place, text in enumerate(TEXTS)}
+    return model
+
+
+@pytest.fixture
+def utterances(tmp_path: Path) -> list[Utterance]:
+    found = []
+    for place, text in enumerate(TEXTS):
+        path = tmp_path / f"{place}.wav"
+        samples = RATE + 100 * place
+        save_audio(path, torch.zeros(samples), RATE)
+        found.append(
+            Utterance(
+                id=str(place), path=str(path), start_s=0.0, duration_s=samples / RATE,
+                sample_rate=RATE, transcript=text,
+            )
+        )  # fmt: skip
+    return found
+
+
+def test_the_language_model_puts_it_right(
+    model: SpeechModel, utterances: list[Utterance], tmp_path: Path
+) -> None:
+    NGramModel.estimate(TEXTS, order=2, smoothing="witten_bell").save(tmp_path / "w.ngram")
+    told: list[Trial] = []
+    settings = DecodingSettings(language_model=str(tmp_path / "w.ngram"))
+    tuning = tune_decoding(model, utterances, settings, tried=told.append)
+    assert tuning.greedy == (3, 3)  # every "no" is heard as "ne"
+    assert (tuning.words, tuning.characters) == (6, 18)
+    assert tuning.trials[0].errors == (0, 0)
+    assert tuning.settings.lm_weight == tuning.trials[0].settings["lm_weight"] > 0
+    assert len(told) == len(tuning.trials) and tuning.settings.beam == settings.beam
+
+
+def test_without_a_language_model(model: SpeechModel, utterances: list[Utterance]) -> None:
+    tuning = tune_decoding(model, utterances, DecodingSettings(beam=4))
+    assert set(tuning.trials[0].settings) == {"word_bonus"}
+    assert tuning.trials[0].errors == tuning.greedy
+
+
+def test_a_grid_of_ones_own(model: SpeechModel, utterances: list[Utterance]) -> None:
+    tuning = tune_decoding(model, utterances, DecodingSettings(), grid={"word_bonus": [1.0]})
+    assert [trial.settings for trial in tuning.trials] == [{"word_bonus": 1.0}]
+    with pytest.raises(DataError, match="'beam' cannot be tuned"):
+        tune_decoding(model, utterances, DecodingSettings(), grid={"beam": [1.0]})
+    with pytest.raises(DataError, match="0 utterances"):
+        tune_decoding(model, [], DecodingSettings())
