@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -54,7 +56,7 @@ class IntermediateCTC(Described, nn.Module):
         self,
         input_dim: int,
         num_classes: int,
-        layers: tuple[int, ...],
+        layers: Sequence[int],
         weight: float = 0.3,
         self_condition: bool = False,
     ) -> None:

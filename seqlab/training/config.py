@@ -21,6 +21,8 @@ class TrainingConfig:
         precision: "no" computes in float32; "bf16" and "fp16" compute matrix products in half
             precision. fp16 needs a GPU.
         device: "auto" takes a GPU where there is one; "cpu" never does.
+        compile: Compile the encoder's layers with ``torch.compile`` for the training steps; a
+            machine that cannot trains without, and says so.
         early_stopping_patience: Validations without improvement after which training stops;
             None trains to the end.
         monitor: What "best" means: "metric" (word error rate or accuracy; equal values are told
@@ -55,6 +57,7 @@ class TrainingConfig:
     gradient_clip: float | None = None
     precision: Literal["no", "bf16", "fp16"] = "no"
     device: Literal["auto", "cpu"] = "auto"
+    compile: bool = False
     early_stopping_patience: int | None = None
     monitor: Literal["metric", "loss"] = "metric"
     average_last: int = 0

@@ -20,6 +20,7 @@ from seqlab.data.loader import make_loader, make_sampler
 from seqlab.data.sampling import BucketBatchSampler
 from seqlab.errors import ModelError, RecipeError, TrainingError
 from seqlab.training.checkpoint import TrainingState, load_checkpoint
+from seqlab.training.compiling import Forwards, compiled_layers
 from seqlab.training.config import TrainingConfig
 from seqlab.training.ema import MovingAverage
 from seqlab.training.interrupt import TrainingInterrupted, stop_on_signals
@@ -137,8 +138,13 @@ def _begin(
         _restore(model, content["model"], folder)
     elif settings.fit_normalizer:
         fit_normalizer(model, train_set, settings.data)
+    observer = observer or SilentObserver()
+    forwards: Forwards = {}
+    if settings.training.compile:
+        noted = (observer if accelerator.is_main_process else SilentObserver()).noted
+        forwards = compiled_layers(model.encoder, accelerator.device, noted)
     module, optimizer = accelerator.prepare(
-        LossModule(model, settings.training.consistency),
+        LossModule(model, settings.training.consistency, forwards),
         build_optimizer(model, settings.optimizer),
     )
     if content is not None:
@@ -161,7 +167,7 @@ def _begin(
         dev_set=dev_set,
         settings=settings,
         folder=folder,
-        observer=observer or SilentObserver(),
+        observer=observer,
         sampler=sampler,
         loader=make_loader(train_set, sampler, settings.data.num_workers),
         total_steps=count_steps(sampler, settings.training),

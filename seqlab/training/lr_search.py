@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MIN_STEPS = 20
 _WORSE = 4.0  # times the best loss so far is as bad as it need get
-_SMOOTH = 50  # the loss is smoothed over about this part of the steps
+_SMOOTH = 25  # the loss is smoothed over about this part of the steps
 
 
 @dataclass(frozen=True)

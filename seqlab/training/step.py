@@ -16,6 +16,7 @@ from accelerate.utils import gather_object
 from torch import Tensor, nn
 
 from seqlab.errors import TrainingError
+from seqlab.training.compiling import Forwards, replaced
 from seqlab.training.preflight import listed
 
 if TYPE_CHECKING:
@@ -29,16 +30,25 @@ class LossModule(nn.Module):
     Args:
         model: The model.
         consistency: Weight of the divergence between two maskings; see ``SpeechModel.loss``.
+        forwards: Stand in for the ``forward`` of some modules here, and only here: compiled for
+            training, while validations, of few batches, go without.
     """
 
-    def __init__(self, model: SpeechModel, consistency: float = 0.0) -> None:
+    def __init__(
+        self,
+        model: SpeechModel,
+        consistency: float = 0.0,
+        forwards: Forwards | None = None,
+    ) -> None:
         super().__init__()
         self.model = model
         self.consistency = consistency
+        self.forwards = dict(forwards or {})
 
     def forward(self, batch: Batch) -> Tensor:
         """Loss of each utterance (B,)."""
-        return self.model.loss(batch, self.consistency)
+        with replaced(self.forwards):
+            return self.model.loss(batch, self.consistency)
 
 
 @dataclass(frozen=True)
