@@ -1,0 +1,86 @@
+"""seqlab tune, and the beam search options of the commands that use what it writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from seqlab import NGramModel
+from seqlab.data.manifest import read_manifest
+from tests.cli.conftest import Call, Trained
+
+
+@pytest.fixture
+def words(speech: Trained, tmp_path: Path) -> Path:
+    texts = [u.transcript or "" for u in read_manifest(speech.corpus / "train.jsonl.gz")]
+    path = tmp_path / "words.ngram"
+    NGramModel.estimate(texts, order=2, smoothing="witten_bell").save(path)
+    return path
+
+
+def test_tuned_settings_are_used(call: Call, speech: Trained, words: Path, tmp_path: Path) -> None:
+    dev = speech.corpus / "dev.jsonl.gz"
+    settings = tmp_path / "tuned" / "decoding.json"
+    command = ["tune", speech.run, dev, "--language-model", words, "--beam", 8, "-o", settings]
+    found = call(*command)
+    assert found.code == 0, found.err
+    assert "best path" in found.out and f"written: {settings}" in found.out
+    content = json.loads(settings.read_text())
+    assert content["beam"] == 8 and content["language_model"] == "../words.ngram"
+    trials = json.loads(call(*command, "--json").out)
+    least = min(trial["word_errors"] for trial in trials["trials"])
+    assert trials["trials"][0]["word_errors"] == least
+    assert trials["trials"][0]["lm_weight"] == content["lm_weight"]
+    evaluation = json.loads(call("evaluate", speech.run, dev, "--decoding", settings, "--json").out)
+    assert sum(record["errors"] for record in evaluation["records"]) == least
+
+
+def test_options_go_before_the_file(
+    call: Call, speech: Trained, words: Path, tmp_path: Path
+) -> None:
+    """A language model that is given anew must be there; the file's is not looked at."""
+    dev = speech.corpus / "dev.jsonl.gz"
+    settings = tmp_path / "decoding.json"
+    settings.write_text('{"language_model": "gone.ngram"}')
+    refused = call("evaluate", speech.run, dev, "--decoding", settings)
+    assert refused.code == 2 and "gone.ngram" in refused.err and len(refused.lines) == 1
+    good = call("evaluate", speech.run, dev, "--decoding", settings, "--language-model", words)
+    assert good.code == 0, good.err
+
+
+def test_hotwords_change_answers(call: Call, speech: Trained) -> None:
+    dev = speech.corpus / "dev.jsonl.gz"
+    word = next(u.transcript or "" for u in read_manifest(dev)).split()[0]
+
+    def heard(*options: str) -> int:
+        content = json.loads(call("evaluate", speech.run, dev, "--json", *options).out)
+        return sum(record["hypothesis"].split().count(word) for record in content["records"])
+
+    assert heard("--hotword", f"{word}=60") > heard("--hotword", f"{word}=0.001")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--beam", "0"], "beam=0"),
+        (["--hotword", "=3"], "must be PHRASE"),
+        (["--hotword", "ann=much"], "must be PHRASE"),
+        (["--lm-weight", "-1"], "lm_weight=-1"),
+        (["--decoding", "none.json"], "none.json"),
+        (["--lm-unit", "phone"], "lm_unit='phone'"),
+    ],
+)
+def test_bad_options(call: Call, speech: Trained, options: list[str], message: str) -> None:
+    found = call("evaluate", speech.run, speech.corpus / "dev.jsonl.gz", *options)
+    assert found.code == 2 and message in found.err and len(found.lines) == 1
+
+
+def test_bad_calls_of_tune(call: Call, speech: Trained, keywords: Trained, tmp_path: Path) -> None:
+    dev = speech.corpus / "dev.jsonl.gz"
+    folder = call("tune", speech.run, dev, "-o", tmp_path)
+    assert folder.code == 2 and "is a folder" in folder.err
+    labels = call("tune", keywords.run, dev, "-o", tmp_path / "x.json")
+    assert labels.code == 2 and "no answer for each frame" in labels.lines[-1]
+    assert not (tmp_path / "x.json").exists()
