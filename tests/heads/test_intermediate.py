@@ -33,9 +33,9 @@ def mlp() -> MLPEncoder:
     return MLPEncoder(BINS, hidden_dim=WIDTH, num_layers=4, context=2, dropout=0.0)
 
 
-def transformer() -> TransformerEncoder:
+def transformer(**chunks: int) -> TransformerEncoder:
     settings = {"num_layers": 4, "num_heads": 2, "subsampling": 2, "dropout": 0.0}
-    return TransformerEncoder(BINS, hidden_dim=WIDTH, **settings)
+    return TransformerEncoder(BINS, hidden_dim=WIDTH, **settings, **chunks)
 
 
 def model(make_encoder: Any = mlp, **settings: Any) -> SpeechModel:
@@ -139,6 +139,24 @@ def test_padding_changes_nothing(make_encoder: Any) -> None:
             (),
         )
         torch.testing.assert_close(losses[row : row + 1], whole.loss(one))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("block", [1, 5, 16])
+def test_a_stream_is_conditioned_as_the_whole_is(block: int) -> None:
+    """Features in blocks of ``block`` frames through ``step``, the rest through ``flush``."""
+    whole = model(lambda: transformer(chunk_frames=4, left_chunks=2), self_condition=True)
+    features = torch.randn(1, 45, BINS, generator=torch.Generator().manual_seed(2))
+    expected, _ = whole.encoder(features, torch.tensor([45]), whole.between())
+    state, parts = whole.encoder.initial_state(1), []
+    for start in range(0, 45, block):
+        piece = features[:, start : start + block]
+        encoded, state = whole.encoder.step(piece, state, whole.between())
+        parts.append(encoded)
+    parts.append(whole.encoder.flush(state, whole.between()))
+    torch.testing.assert_close(torch.cat(parts, 1), expected, atol=1e-5, rtol=1e-5)
+    unlike, _ = whole.encoder(features, torch.tensor([45]))
+    assert not torch.allclose(unlike, expected, atol=1e-3)
 
 
 def test_every_weight_learns() -> None:
