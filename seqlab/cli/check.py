@@ -39,6 +39,12 @@ def explain(recipe: Recipe) -> dict[str, Any]:
     for name in COMPONENTS:
         if content.get(name):
             facts[name] = content[name]["class_path"].rpartition(".")[2]
+    if recipe.intermediate is not None:
+        layers = ", ".join(map(str, recipe.intermediate["layers"]))
+        told = ", conditions the next" if recipe.intermediate["self_condition"] else ""
+        facts["intermediate"] = f"CTC after layer {layers}{told}"
+    if recipe.warm_start is not None:
+        facts["warm start"] = f"{', '.join(recipe.warm_start.parts)} of {recipe.warm_start.model}"
     facts["parameters"] = summary.parameters
     facts["classes"] = summary.num_classes or "from the training texts"
     facts["sample rate"] = f"{summary.sample_rate} Hz"

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from seqlab.audio import save_audio
+from seqlab.cli.main import main
 from seqlab.data.manifest import Utterance, write_manifest
 from seqlab.errors import RecipeError, TrainingError
 from seqlab.model import SpeechModel
@@ -153,6 +154,14 @@ def test_the_section_is_built_and_counted(path: Path) -> None:
     plain, whole = (build_model(r, build_tokenizer(r, ["abc"])) for r in (without, with_it))
     state = whole.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in plain.state_dict().items())
+
+
+def test_the_check_tells_of_them(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = ["--warm_start.model=runs/first/model", "--warm_start.parts=[encoder, head]"]
+    assert main(["check", str(path), *chosen]) == 0
+    out = capsys.readouterr().out
+    assert "CTC after layer 1, 2, conditions the next" in out
+    assert "encoder, head of runs/first/model" in out
 
 
 @pytest.mark.parametrize(
