@@ -26,14 +26,13 @@ def sinusoidal_positions(frames: int, dim: int, like: Tensor, first: int = 0) ->
     >>> sinusoidal_positions(2, 2, torch.zeros(())).round(decimals=4).tolist()
     [[0.0, 1.0], [0.8414999842643738, 0.5403000116348267]]
     """
-    angles = _angles(frames, dim, like, first)
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).reshape(frames, dim)
+    cosine, sine = _waves(frames, dim, like, first)
+    return torch.stack([sine, cosine], dim=-1).reshape(frames, dim)
 
 
 def rotary_positions(frames: int, dim: int, like: Tensor) -> Tensor:
     """Cosines and sines (2, frames, dim // 2) for :func:`rotate`, on the device of ``like``."""
-    angles = _angles(frames, dim, like)
-    return torch.stack([angles.cos(), angles.sin()])
+    return torch.stack(_waves(frames, dim, like))
 
 
 def rotate(vectors: Tensor, rotary: Tensor) -> Tensor:
@@ -49,11 +48,17 @@ def rotate(vectors: Tensor, rotary: Tensor) -> Tensor:
     return turned.flatten(-2)
 
 
-def _angles(frames: int, dim: int, like: Tensor, first: int = 0) -> Tensor:
+def _waves(frames: int, dim: int, like: Tensor, first: int = 0) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (frames, dim // 2), in double precision until the angles are gone.
+
+    In single precision the angles of an hour of frames would be off by a hundredth.
+    """
+    exact = torch.float32 if like.device.type == "mps" else torch.float64  # mps has no doubles
+    position = torch.arange(first, first + frames, device=like.device, dtype=exact)
+    channel = torch.arange(0, dim, 2, device=like.device, dtype=exact)
+    angles = position.unsqueeze(1) * torch.exp(channel * (-math.log(10000.0) / dim))
     dtype = torch.float32 if like.dtype in (torch.float16, torch.bfloat16) else like.dtype
-    position = torch.arange(first, first + frames, device=like.device, dtype=dtype)
-    channel = torch.arange(0, dim, 2, device=like.device, dtype=dtype)
-    return position.unsqueeze(1) * torch.exp(channel * (-math.log(10000.0) / dim))
+    return angles.cos().to(dtype), angles.sin().to(dtype)
 
 
 class SelfAttention(nn.Module):

@@ -45,7 +45,7 @@ class Dropout(nn.Module):
         """Values of any shape, with elements dropped in training mode."""
         if not self.training or self.p == 0:
             return values
-        if values.device.type != "cpu":
+        if values.device.type != "cpu" or torch.compiler.is_compiling():
             return functional.dropout(values, self.p)
         return _dropped(values, self.p)
 
@@ -77,7 +77,7 @@ class ReluDropout(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """Values of any shape, with negative and dropped elements zero."""
         p = self.p if self.training else 0.0
-        if values.device.type != "cpu":
+        if values.device.type != "cpu" or torch.compiler.is_compiling():
             return functional.dropout(functional.relu(values), p)
         if not values.requires_grad or not values.is_contiguous():
             return _dropped(functional.relu(values), p)

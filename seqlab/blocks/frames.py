@@ -203,16 +203,15 @@ class ChunkedConv(FrameConv):
         if chunk_frames == 0:
             return super().forward(sequence)
         batch_size, frames, channels = sequence.shape
-        reach = self.span // 2
-        missing = -frames % chunk_frames
+        reach, behind = self.span // 2, chunk_frames - 1  # enough to fill the last chunk
         if past is None:
-            padded = functional.pad(sequence, (0, 0, reach, missing))
+            padded = functional.pad(sequence, (0, 0, reach, behind))
         else:
-            padded = functional.pad(torch.cat([past, sequence], dim=1), (0, 0, 0, missing))
+            padded = functional.pad(torch.cat([past, sequence], dim=1), (0, 0, 0, behind))
         windows = padded.unfold(1, reach + chunk_frames, chunk_frames).transpose(2, 3)
-        windows = functional.pad(windows.flatten(0, 1), (0, 0, 0, reach))
-        outputs = self._convolve(windows, 0).reshape(batch_size, frames + missing, channels)
-        return outputs[:, :frames]
+        chunks = windows.shape[1]
+        outputs = self._convolve(functional.pad(windows.flatten(0, 1), (0, 0, 0, reach)), 0)
+        return outputs.reshape(batch_size, chunks * chunk_frames, channels)[:, :frames]
 
     def tail(self, sequence: Tensor, past: Tensor | None = None) -> Tensor:
         """What the frames after ``sequence`` see of it and of what came before (B, k // 2, C)."""
