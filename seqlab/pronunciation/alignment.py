@@ -14,6 +14,7 @@ from seqlab.errors import DataError
 from seqlab.pronunciation.kernels.alignment import best_alignments, expected_counts
 
 LONGEST = 64  # letters or phones of a word that can be aligned
+_UNEVEN = 0.1  # first weight of graphones that are not one letter and one phone
 _LARGEST = 1 << 26  # pairs of chunks, 8 bytes each
 
 
@@ -45,22 +46,20 @@ def align(
     max_letters: int = 2,
     max_phones: int = 2,
     iterations: int = 10,
-    many_to_many: bool = False,
 ) -> Alignment:
     """Align letters with phones by expectation maximisation over all cuts into graphones.
 
     A graphone is one letter and up to ``max_phones`` phones, or up to ``max_letters`` letters and
-    at most one phone. In the final, likeliest alignment its cost counts once for each letter or
-    phone, whichever it has more of: otherwise long units would swallow the short ones, as they need
-    fewer factors.
+    at most one phone. Units of both would leave a small lexicon without the short ones that new
+    words need, and do not make a large one better. In the final, likeliest alignment a graphone's
+    cost counts once for each letter or phone, whichever it has more of: otherwise long ones would
+    swallow the short ones, as they need fewer factors.
 
     Args:
         pairs: words and their phones.
         max_letters: letters of a graphone at most, 1 to 3.
         max_phones: phones of a graphone at most, 1 to 3.
         iterations: of EM, 1 to 100.
-        many_to_many: whether several letters may also stand for several phones, without a cut
-            within. In small lexicons such units leave too few short ones for new words.
 
     Raises:
         DataError: no word can be aligned, or there are too many different letters.
@@ -91,14 +90,10 @@ def align(
             f"{letters.total} runs of letters and {phones.total} of phones make {size} pairs, must "
             f"be at most {_LARGEST}; lower max_letters or max_phones"
         )
-    shared = (
-        letters.numbers,
-        letters.starts,
-        phones.numbers_with_empty,
-        phones.starts,
-        many_to_many,
-    )
-    weights, history = np.ones((letters.total, phones.total)), []
+    shared = (letters.numbers, letters.starts, phones.numbers_with_empty, phones.starts)
+    # to begin with, one letter is one phone where that is possible; EM finds where it is not
+    single = (letters.sizes[:, None] == 1) & (phones.sizes == 1)
+    weights, history = np.where(single, 1.0, _UNEVEN), []
     for _ in range(iterations):
         counts = np.zeros_like(weights)
         total, aligned = expected_counts(*shared, weights, counts)

@@ -24,7 +24,6 @@ from seqlab.text.lexicon import Lexicon, Pronunciation
 
 GRAPHONES_NAME = "graphones.json"
 NGRAMS_NAME = "graphones.ngram"
-_MANY = 10_000  # pronunciations that teach short graphones beside long ones
 
 
 class JointSequenceModel:
@@ -81,7 +80,6 @@ class JointSequenceModel:
         max_letters: int = 2,
         max_phones: int = 2,
         iterations: int = 10,
-        many_to_many: bool | None = None,
         smoothing: str | Smoothing = "modified_kneser_ney",
     ) -> JointSequenceModel:
         """Learn from a lexicon; the same one always gives the same model.
@@ -93,7 +91,6 @@ class JointSequenceModel:
             max_letters: see ``align``.
             max_phones: see ``align``.
             iterations: see ``align``.
-            many_to_many: see ``align``; None allows it from 10,000 pronunciations on.
             smoothing: of the n-grams; a name or an object as for ``NGramModel.estimate``.
 
         Raises:
@@ -102,9 +99,7 @@ class JointSequenceModel:
         """
         if isinstance(lexicon, Lexicon):
             lexicon = ((word, one.phones) for word, one in lexicon.pairs())
-        pairs = list(lexicon)
-        many = len(pairs) >= _MANY if many_to_many is None else many_to_many
-        words = align(pairs, max_letters, max_phones, iterations, many).words
+        words = align(lexicon, max_letters, max_phones, iterations).words
         graphones = sorted({graphone for word in words for graphone in word})
         number = {graphone: str(index) for index, graphone in enumerate(graphones)}
         sequences = [[number[graphone] for graphone in word] for word in words]

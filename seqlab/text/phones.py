@@ -175,8 +175,7 @@ class PhoneTokenizer(Tokenizer):
                 f"{LEXICON_NAME} is damaged or of another model: the vocabulary lacks some of its "
                 "units; save the model again"
             )
-        self._lexicon, self._counts = lexicon, counts
-        self._segmenter = self._segments(lexicon)
+        self._lexicon, self._counts, self._segmenter = lexicon, counts, None
         return self
 
     def _prepare(self, lexicon: Lexicon) -> None:
@@ -221,18 +220,23 @@ class PhoneTokenizer(Tokenizer):
     def _take(self, lexicon: Lexicon, counts: Mapping[str, int]) -> None:
         units = sorted({unit for _, one in lexicon.pairs() for unit in self._cut(one.phones)})
         self._vocabulary = Vocabulary([BLANK, *([self.boundary] if self.boundary else []), *units])
-        self._lexicon, self._counts = lexicon, dict(counts)
-        self._segmenter = self._segments(lexicon)
+        self._lexicon, self._counts, self._segmenter = lexicon, dict(counts), None
 
-    def _segments(self, lexicon: Lexicon) -> Segmenter:
-        """Pronunciations in units with the best word of each; a word never seen counts 1/2."""
+    def _segments(self) -> Segmenter:
+        """Pronunciations in units with the best word of each; a word never seen counts 1/2.
+
+        Made when something is first decoded: loading a large lexicon is slow enough.
+        """
+        if self._segmenter is not None:
+            return self._segmenter
         best: dict[tuple[str, ...], tuple[float, str]] = {}
-        for word, one in lexicon.pairs():
+        for word, one in self.lexicon.pairs():
             units = self._cut(one.phones)
             weight = one.probability * (self._counts.get(word, 0) + 0.5)
             if units not in best or weight > best[units][0]:  # of equals, the lexicon's first
                 best[units] = weight, word
-        return Segmenter(best)
+        self._segmenter = Segmenter(best)
+        return self._segmenter
 
     def _best(self, text: str, word: str) -> Phones:
         if word in self.lexicon:
@@ -258,8 +262,7 @@ class PhoneTokenizer(Tokenizer):
 
     def _found(self, tokens: Sequence[int]) -> list[tuple[str, int, int]]:
         """The words of tokens, each with the places of its first and last token."""
-        if self._segmenter is None:
-            raise not_fitted(self)
+        segmenter = self._segments()
         parts: list[list[tuple[int, str]]] = [[]]
         for place, unit in enumerate(self._units_or_blanks(tokens)):
             if unit and unit == self.boundary:
@@ -269,7 +272,7 @@ class PhoneTokenizer(Tokenizer):
         return [
             (word, part[begin][0], part[end - 1][0])
             for part in parts
-            for word, begin, end in self._segmenter([u for _, u in part], bool(self.boundary))
+            for word, begin, end in segmenter([u for _, u in part], bool(self.boundary))
         ]
 
 

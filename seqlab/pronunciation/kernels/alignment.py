@@ -3,6 +3,7 @@
 A chunk is a run of letters or of phones. ``letter_chunks[k - 1, i]`` is the number of the chunk of
 k letters that begins at letter i, ``phone_chunks[m, j]`` that of the m phones at phone j, the
 empty one of number 0 included; where a chunk would leave its word, nothing reads them.
+Several letters never stand for several phones.
 """
 
 from __future__ import annotations
@@ -13,9 +14,7 @@ from seqlab.compiled import compiled
 
 
 @compiled
-def expected_counts(
-    letter_chunks, letter_starts, phone_chunks, phone_starts, many, weights, counts
-):
+def expected_counts(letter_chunks, letter_starts, phone_chunks, phone_starts, weights, counts):
     """Expectation step of EM: how often each pair of chunks is used, over all alignments.
 
     Args:
@@ -23,7 +22,6 @@ def expected_counts(
         letter_starts: first letter of each word, and the end (W + 1,), int64.
         phone_chunks: numbers of chunks (M + 1, phones), int32.
         phone_starts: first phone of each word, and the end (W + 1,), int64.
-        many: whether several letters may stand for several phones.
         weights: probability of each pair of chunks (A, B), float64.
         counts: the expected counts are added to it (A, B), float64.
 
@@ -42,7 +40,7 @@ def expected_counts(
                 if alpha[i, j] == 0.0:
                     continue
                 for k in range(1, min(most_letters, n - i) + 1):
-                    for size in range(min(most_phones if k == 1 or many else 1, m - j) + 1):
+                    for size in range(min(most_phones if k == 1 else 1, m - j) + 1):
                         a = letter_chunks[k - 1, first + i]
                         b = phone_chunks[size, begin + j] if size else 0
                         alpha[i + k, j + size] += alpha[i, j] * weights[a, b]
@@ -56,7 +54,7 @@ def expected_counts(
                 if alpha[i, j] == 0.0:
                     continue
                 for k in range(1, min(most_letters, n - i) + 1):
-                    for size in range(min(most_phones if k == 1 or many else 1, m - j) + 1):
+                    for size in range(min(most_phones if k == 1 else 1, m - j) + 1):
                         if beta[i + k, j + size] > 0.0:
                             a = letter_chunks[k - 1, first + i]
                             b = phone_chunks[size, begin + j] if size else 0
@@ -68,7 +66,7 @@ def expected_counts(
 
 @compiled
 def best_alignments(
-    letter_chunks, letter_starts, phone_chunks, phone_starts, many, scores, cuts, lengths
+    letter_chunks, letter_starts, phone_chunks, phone_starts, scores, cuts, lengths
 ):
     """The likeliest alignment of each word.
 
@@ -77,7 +75,6 @@ def best_alignments(
         letter_starts: as for ``expected_counts``.
         phone_chunks: as for ``expected_counts``.
         phone_starts: as for ``expected_counts``.
-        many: as for ``expected_counts``.
         scores: log-probability of each pair of chunks (A, B), float64; -inf where there is none.
         cuts: receives for each pair used the letters and phones it takes (letters, 2), uint8;
             those of a word begin at its first letter.
@@ -95,7 +92,7 @@ def best_alignments(
                 if best[i, j] == -np.inf:
                     continue
                 for k in range(1, min(most_letters, n - i) + 1):
-                    for size in range(min(most_phones if k == 1 or many else 1, m - j) + 1):
+                    for size in range(min(most_phones if k == 1 else 1, m - j) + 1):
                         a = letter_chunks[k - 1, first + i]
                         b = phone_chunks[size, begin + j] if size else 0
                         score = best[i, j] + scores[a, b]
