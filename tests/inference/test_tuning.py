@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,9 @@ def test_a_grid_of_ones_own(model: SpeechModel, utterances: list[Utterance]) -> 
         tune_decoding(model, utterances, DecodingSettings(), grid={"beam": [1.0]})
     with pytest.raises(DataError, match="0 utterances"):
         tune_decoding(model, [], DecodingSettings())
+
+
+def test_transcripts_are_needed(model: SpeechModel, utterances: list[Utterance]) -> None:
+    bare = [replace(utterances[0], transcript=None)]
+    with pytest.raises(DataError, match="0 has no transcript"):
+        tune_decoding(model, bare, DecodingSettings())
