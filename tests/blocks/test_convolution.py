@@ -12,7 +12,7 @@ from seqlab.blocks.convolution import (
     SeparableConv,
     SqueezeExcitation,
 )
-from seqlab.blocks.frames import CausalConv, ChunkedConv, FrameConv
+from seqlab.blocks.frames import FrameConv
 from seqlab.blocks.subsampling import ConvSubsampling
 from seqlab.errors import SeqlabError
 from seqlab.lengths import valid_mask, zero_padding

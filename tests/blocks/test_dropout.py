@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seqlab.blocks.dropout import Dropout
+from seqlab.blocks.dropout import Dropout, StochasticDepth, depth_probabilities
 from seqlab.errors import SeqlabError
 
 
@@ -59,3 +59,30 @@ def test_shapes_and_types(shape, dtype):
 def test_bad_probability(p):
     with pytest.raises(SeqlabError, match="dropout"):
         Dropout(p)
+
+
+def test_stochastic_depth_drops_whole_utterances():
+    torch.manual_seed(0)
+    branch = StochasticDepth(0.3)(torch.ones(4000, 2, 3))
+    assert (branch == branch[:, :1, :1]).all()
+    kept = branch[:, 0, 0] != 0
+    assert abs(float(kept.float().mean()) - 0.7) < 5 * (0.3 * 0.7 / 4000) ** 0.5
+    torch.testing.assert_close(branch[kept].unique(), torch.tensor([1 / 0.7]))
+
+
+def test_stochastic_depth_follows_the_seed_and_rests_in_evaluation():
+    branch = torch.randn(50, 2, 3)
+    results = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        results.append(StochasticDepth(0.5)(branch))
+    assert torch.equal(results[0], results[1]) and not torch.equal(results[0], results[2])
+    assert StochasticDepth(0.5).eval()(branch) is branch
+    assert StochasticDepth(0.0)(branch) is branch
+
+
+def test_depth_grows_linearly():
+    assert depth_probabilities(0.4, 4) == pytest.approx([0.1, 0.2, 0.3, 0.4])
+    assert depth_probabilities(0.0, 2) == [0.0, 0.0]
+    with pytest.raises(SeqlabError, match="stochastic_depth=1"):
+        depth_probabilities(1, 3)
