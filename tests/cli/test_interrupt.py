@@ -10,7 +10,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +20,8 @@ from seqlab.cli.interrupt import interruptible
 # A shell that runs the tests in the background has them ignore Ctrl-C. `wait` ends by itself, so
 # that a signal that does not come fails a test and does not block it.
 START = """
-import ctypes, os, signal, sys, threading, time
+import ctypes, os, signal, sys, threading, time, types
+from seqlab.cli import interrupt
 from seqlab.cli.interrupt import interruptible
 signal.signal(signal.SIGINT, signal.default_int_handler)
 def press():
@@ -76,12 +76,11 @@ def test_an_import_is_not_broken(module: Path) -> None:
     try:
         with interruptible():
             import pressing
-            print(sys.presses, pressing.__name__)
             wait()
     except KeyboardInterrupt:
-        print("stopped")
+        print(sys.presses, "pressing" in sys.modules)
     """
-    assert printed(code, module).split() == ["-1", "pressing", "stopped"]
+    assert printed(code, module) == "-1 True"
 
 
 def test_without_it_the_import_would_be_broken(module: Path) -> None:
@@ -97,7 +96,7 @@ def test_without_it_the_import_would_be_broken(module: Path) -> None:
 
 def test_a_press_in_the_last_moment_counts(module: Path) -> None:
     code = """
-    sys.presses = 2
+    sys.presses, interrupt.RETRY_S = 2, 60
     try:
         with interruptible():
             import pressing
@@ -110,7 +109,7 @@ def test_a_press_in_the_last_moment_counts(module: Path) -> None:
 
 def test_another_error_is_not_hidden(module: Path) -> None:
     code = """
-    sys.presses = 1
+    sys.presses, interrupt.RETRY_S = 1, 60
     try:
         with interruptible():
             import pressing
@@ -174,13 +173,12 @@ def test_a_lost_press_comes_again(lost: str, rest: str) -> None:
     try:
         with interruptible():
             {LOST[lost]}
-            reached = True
             {REST[rest]}
     except KeyboardInterrupt:
-        print("stopped", reached, flush=True)
+        print("stopped", flush=True)
         os._exit(0)
     """
-    assert printed(code) == "stopped True"
+    assert printed(code) == "stopped"
 
 
 def test_others_may_ignore_it_for_a_while() -> None:
@@ -188,11 +186,11 @@ def test_others_may_ignore_it_for_a_while() -> None:
     code = """
     try:
         with interruptible():
-            ctypes.CFUNCTYPE(None)(press)()
             before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-            time.sleep(0.2)
-            signal.signal(signal.SIGINT, before)
+            sys.unraisablehook(types.SimpleNamespace(exc_value=KeyboardInterrupt()))
+            time.sleep(0.1)
             print("started")
+            signal.signal(signal.SIGINT, before)
             wait()
     except KeyboardInterrupt:
         print("stopped")
@@ -341,6 +339,4 @@ def test_any_moment_of_entering_and_leaving() -> None:
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler, i
     print(stopped == rounds)
     """
-    start = time.perf_counter()
     assert printed(code) == "True"
-    assert time.perf_counter() - start < 60
