@@ -26,6 +26,7 @@ from seqlab.errors import SeqlabError
 from seqlab.lengths import check_lengths
 from seqlab.lm.ngram.model import NGramModel
 
+Rows = tuple[NDArray[np.float32], NDArray[np.float32]]
 _INFINITE = 1e30  # nats; compiled loops get a number
 
 
@@ -187,7 +188,7 @@ class PrefixBeamDecoder:
             raise SeqlabError(
                 f"log_probs of shape {tuple(log_probs.shape)} must be (B, T', {len(self.units)})"
             )
-        rows = self._rows(log_probs)
+        rows, peaks = self._rows(log_probs)
         check_lengths(lengths, rows.shape[1], "log_probs")
         if len(lengths) != len(rows):
             raise SeqlabError(
@@ -195,11 +196,15 @@ class PrefixBeamDecoder:
                 "length for each"
             )
         fusion, start = self._with(hotwords)
-        jobs = [(index, rows[index, :length]) for index, length in enumerate(lengths.tolist())]
+        jobs = [
+            (row[:n], peak[:n]) for row, peak, n in zip(rows, peaks, lengths.tolist(), strict=True)
+        ]
+        for index, job in enumerate(jobs):
+            _check_finite(job[1], f" of utterance {index} in the batch")
 
-        def run(job: tuple[int, NDArray[np.float32]]) -> list[Hypothesis]:
+        def run(job: Rows) -> list[Hypothesis]:
             search = self._begin(len(job[1]), start)
-            self._advance(search, fusion, job[1], f" of utterance {job[0]} in the batch")
+            self._advance(search, fusion, job)
             return self._answers.final(search, fusion)
 
         if min(self.threads, len(jobs)) <= 1:
@@ -237,8 +242,10 @@ class PrefixBeamDecoder:
                 f"log_probs of shape {tuple(log_probs.shape)} must be (T', {len(self.units)}) or "
                 "(1, T', C); a state is that of one stream"
             )
+        rows = self._rows(log_probs)
+        _check_finite(rows[1], " of the stream's next frames")
         search = state.search.copy()
-        self._advance(search, state.fusion, self._rows(log_probs), " of the stream's next frames")
+        self._advance(search, state.fusion, rows)
         search.collect()
         stable, partial = self._answers.so_far(search, state.fusion)
         return stable, partial, StreamState(search, state.fusion)
@@ -247,14 +254,15 @@ class PrefixBeamDecoder:
         """The n-best list of a stream that has ended, best first; ``state`` stays as it is."""
         return self._answers.final(state.search, state.fusion)
 
-    def _rows(self, log_probs: Tensor) -> NDArray[np.float32]:
+    def _rows(self, log_probs: Tensor) -> Rows:
+        """Log-probabilities (..., C) and the largest of each frame, float32."""
         if log_probs.shape[-1] != len(self.units) or not log_probs.is_floating_point():
             raise SeqlabError(
                 f"log_probs of shape {tuple(log_probs.shape)}, {log_probs.dtype}, must be floating "
                 f"and end with the {len(self.units)} tokens; is it another model's?"
             )
-        rows: NDArray[np.float32] = log_probs.detach().to("cpu", torch.float32).contiguous().numpy()
-        return rows
+        rows = log_probs.detach().to("cpu", torch.float32).contiguous()
+        return rows.numpy(), rows.amax(-1).numpy()
 
     def _with(self, hotwords: Hotwords | Phrases | None) -> tuple[Fusion, int]:
         if hotwords is None:
@@ -268,24 +276,27 @@ class PrefixBeamDecoder:
     def _begin(self, frames: int, hot_state: int) -> Search:
         return Search.begin(self.limits.beam, frames, self.guidance.lm_start, hot_state)
 
-    def _advance(
-        self, search: Search, fusion: Fusion, rows: NDArray[np.float32], what: str
-    ) -> None:
+    def _advance(self, search: Search, fusion: Fusion, rows: Rows) -> None:
         """Search all of some frames, making room on the way."""
         scratch = scratch_of(
             self.limits.beam, fusion.widest, len(self.units), len(self.guidance.lm_start)
         )
-        at = 0
+        at, tables = 0, self.guidance.tables
         while True:
-            at = advance(search.space, scratch, self.limits, fusion, self.guidance.tables, rows, at)
-            if at < 0:
-                raise SeqlabError(
-                    f"frame {-1 - at}{what} holds NaN, +inf, or no finite number and cannot be "
-                    "decoded; look for NaN in its audio or in the model's weights"
-                )
-            if at == len(rows):
+            at = advance(search.space, scratch, self.limits, fusion, tables, *rows, at)
+            if at == len(rows[1]):
                 return
             search.make_room()
+
+
+def _check_finite(peaks: NDArray[np.float32], what: str) -> None:
+    """Raise SeqlabError for the first frame whose largest number is not finite."""
+    finite = np.isfinite(peaks)
+    if not finite.all():
+        raise SeqlabError(
+            f"frame {int(np.argmin(finite))}{what} holds NaN, +inf, or no finite number and cannot "
+            "be decoded; look for NaN in its audio or in the model's weights"
+        )
 
 
 def _limits(

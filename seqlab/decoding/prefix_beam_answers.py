@@ -117,18 +117,15 @@ class Answers:
         if not endings.complete and cut:
             tokens = tokens[: self._whole(tokens, words)]
         words = np.append(words, endings.words[which])
-        spans, sums = times[: len(tokens)].tolist(), logs[: len(tokens)].tolist()
+        times, logs = times[: len(tokens)], logs[: len(tokens)]
         frames, indices = int(search.space.counters[FRAME]), tuple(tokens.tolist())
-        step = self.frame_s
+        confidences = np.minimum(np.exp(logs / (times[:, 1] - times[:, 0])), 1.0)
         return Hypothesis(
             tokens=indices,
             text=self._text(indices, words),
             score=parts[SCORE],
-            token_times=tuple((start * step, end * step) for start, end in spans),
-            token_confidences=tuple(
-                min(1.0, math.exp(summed / (end - start)))
-                for (start, end), summed in zip(spans, sums, strict=True)
-            ),
+            token_times=tuple(map(tuple, (times * self.frame_s).tolist())),
+            token_confidences=tuple(confidences.tolist()),
             confidence=min(1.0, math.exp(parts[ACOUSTIC] / frames)) if frames else 0.0,
             details=_details(parts, total, endings.complete),
         )

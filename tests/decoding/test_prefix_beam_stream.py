@@ -64,7 +64,7 @@ def streamed(found: PrefixBeamDecoder, rows, cuts, hotwords=None) -> list[Hypoth
     return answers
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     kind=st.sampled_from(["plain", "delay", "words", "lexicon", "sounds"]),
     seed=st.integers(0, 10**6), frames=st.integers(0, 60), hot=st.booleans(),
@@ -103,7 +103,7 @@ def test_batches_and_threads_change_nothing(kind):
 
 
 def test_long_audio_is_decoded_with_little_memory():
-    rows = log_probs(0, 20_000, 5, 1.0)
+    rows = log_probs(0, 10_000, 5, 1.0)
     found = PrefixBeamDecoder(UNITS, 0.04, beam=8, max_delay=50)
     state, sizes = found.initial_state(), []
     for begin in range(0, len(rows), 1000):

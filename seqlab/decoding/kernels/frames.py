@@ -45,9 +45,11 @@ from seqlab.decoding.kernels.layout import (
 )
 from seqlab.decoding.kernels.order import select_best, sort_tokens
 
+_ROUNDING = 1e-5  # nats; float32 numbers are compared
+
 
 @borrowing
-def advance(space, scratch, limits, fusion, tables, log_probs, begin):
+def advance(space, scratch, limits, fusion, tables, log_probs, peaks, begin):
     """Search frames ``begin`` and following.
 
     Args:
@@ -57,11 +59,11 @@ def advance(space, scratch, limits, fusion, tables, log_probs, begin):
         fusion: what else counts.
         tables: of the language model.
         log_probs: (T', C), float32.
+        peaks: the largest of each frame (T',), finite.
         begin: first frame.
 
     Returns:
-        the frame that could not be searched for want of room in ``space``, T' if there is none;
-        -1 - t where frame t holds NaN, +inf, or nothing finite.
+        the frame that could not be searched for want of room in ``space``, T' if there is none.
     """
     counters, room = space.counters, limits.beam
     for t in range(begin, len(log_probs)):
@@ -69,14 +71,7 @@ def advance(space, scratch, limits, fusion, tables, log_probs, begin):
             space.entries
         ):
             return t
-        row = log_probs[t]
-        peak = -np.inf
-        sound = True
-        for c in range(len(row)):
-            peak = max(peak, row[c])
-            sound = sound and row[c] == row[c]
-        if not (sound and math.isfinite(peak)):
-            return -1 - t
+        row, peak = log_probs[t], peaks[t]
         best, least = _stay(space, scratch, limits, row, peak)
         count = _extend(space, scratch, limits, fusion, tables, row, peak, best, least)
         follow(space, scratch, limits, fusion, tables, row, peak, count)
@@ -140,21 +135,26 @@ def _choose_tokens(space, scratch, limits, fusion, row, peak, least):
     """Collect the tokens that may lead to a prefix worth ``least``, best first; how many."""
     beams, scores = space.beams[space.counters[SIDE]], space.scores[space.counters[SIDE]]
     tokens, chances, values = scratch.tokens, scratch.chances, space.values
-    reach, count = 0.0, 0
+    reach, count, most = 0.0, 0, limits.max_tokens
     for i in range(space.counters[BEAMS]):
         gain = 1.0 if fusion.plain else values[beams[i, NODE], GAIN]
         reach = max(reach, scores[i, TOTAL] * gain)
+    if fusion.plain:  # the best prefix alone fills the beam with better tokens
+        most = min(most, limits.beam + 1)
     lowest = peak - limits.token_threshold
     if least > 0 and reach > 0:
-        lowest = max(lowest, peak + math.log(least / reach) - 1e-9)
+        lowest = max(lowest, peak + math.log(least / reach) - _ROUNDING)
+    lowest = np.float32(lowest)
     for c in range(len(row)):
-        if row[c] >= lowest and c != limits.blank:
-            tokens[count] = c
-            count += 1
+        tokens[count] = c
+        count += row[c] >= lowest and c != limits.blank
+    if count > most:
+        select_best(row, tokens, count, most)
+        count = most
     for i in range(count):
         chances[i] = math.exp(row[tokens[i]] - peak)
     sort_tokens(chances, tokens, count)
-    return min(count, limits.max_tokens)
+    return count
 
 
 @inlined
