@@ -20,13 +20,12 @@ import seqlab
 from seqlab import assembly, components, saving
 from seqlab.contracts import Between, Decoder, Encoder, Frontend, Head, Hypothesis
 from seqlab.decoding.default import default_decoder
-from seqlab.errors import AudioError, ModelError, RecipeError, SeqlabError
+from seqlab.errors import ModelError, RecipeError, SeqlabError
 from seqlab.frontend.augment import SpecAugment
 from seqlab.frontend.normalize import Normalizer
 from seqlab.heads.consistency import other_seeds, symmetric_divergence
 from seqlab.heads.intermediate import IntermediateCTC, Taps, check_intermediate
-from seqlab.lengths import pad_stack
-from seqlab.recordings import Recording, as_recordings, evaluating
+from seqlab.recordings import answers_of, as_recordings, evaluating
 from seqlab.text.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
@@ -157,7 +156,11 @@ class SpeechModel(nn.Module):
     def forward(
         self, waveform: Tensor, lengths: Tensor, seeds: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Log-probabilities (B, T', C), or (B, C) of a classifier, and encoded lengths (B,)."""
+        """What the head gives, and encoded lengths (B,).
+
+        Log-probabilities (B, T', C), or (B, C) of a classifier; encoded frames (B, T', D) where
+        the head says one token at a time.
+        """
         encoded, encoded_lengths = self.encode(waveform, lengths, seeds)
         return self.head(encoded, encoded_lengths), encoded_lengths
 
@@ -283,7 +286,7 @@ class SpeechModel(nn.Module):
             raise ModelError(f"top_k={top_k} must be from 1 to {len(self.tokenizer)} labels")
         results = []
         for log_probs in self._run(recordings, sample_rate, batch_size, self.head):
-            assert log_probs is not None  # _run refuses recordings too short for a classifier
+            assert log_probs is not None  # answers_of refuses what is too short for a classifier
             probabilities, indices = log_probs.cpu().exp().topk(top_k)
             pairs = zip(indices.tolist(), probabilities.tolist(), strict=True)
             results.append([Classification(self.tokenizer.tokens[i], p) for i, p in pairs])
@@ -349,32 +352,10 @@ class SpeechModel(nn.Module):
         if batch_size < 1:
             raise ModelError(f"batch_size={batch_size} must be at least 1")
         items = as_recordings(recordings, sample_rate, self.sample_rate)
-        order = sorted(range(len(items)), key=lambda index: items[index].num_samples)
-        results: list[Any] = [None] * len(items)
-        with evaluating(self), torch.inference_mode():
-            for start in range(0, len(order), batch_size):
-                chosen = order[start : start + batch_size]
-                answers = self._run_batch([items[index] for index in chosen], answer)
-                for index, result in zip(chosen, answers, strict=True):
-                    results[index] = result
-        return results
 
-    def _run_batch(
-        self, items: Sequence[Recording], answer: Callable[[Tensor, Tensor], Iterable[Any]]
-    ) -> list[Any]:
-        waveforms = [item.load() for item in items]
-        frames = self.output_lengths(torch.tensor([len(w) for w in waveforms])).tolist()
-        kept = [index for index, count in enumerate(frames) if count > 0]
-        if len(kept) < len(items) and self.head.output == "label":
-            short = items[next(i for i in range(len(items)) if i not in kept)]
-            raise AudioError(
-                f"{short.name}: {short.num_samples} samples are too short for a single frame of "
-                "this model; pass a longer recording"
-            )
-        results: list[Any] = [None] * len(items)
-        if kept:
-            waveform, lengths = pad_stack([waveforms[index] for index in kept])
-            encoded, counts = self.encode(waveform.to(self.device), lengths.to(self.device))
-            for index, result in zip(kept, answer(encoded, counts), strict=True):
-                results[index] = result
-        return results
+        def run(waveform: Tensor, lengths: Tensor) -> Iterable[Any]:
+            return answer(*self.encode(waveform.to(self.device), lengths.to(self.device)))
+
+        with evaluating(self), torch.inference_mode():
+            every = self.head.output == "label"
+            return answers_of(items, batch_size, self.output_lengths, run, every)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from seqlab.audio import audio_info, load_audio, resample
 from seqlab.errors import AudioError
+from seqlab.lengths import pad_stack
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,46 @@ def as_recordings(recordings: Any, sample_rate: int | None, target_rate: int) ->
         else _from_waveform(item, f"recording {index}", sample_rate, target_rate)
         for index, item in enumerate(recordings)
     ]
+
+
+def answers_of(
+    items: Sequence[Recording],
+    batch_size: int,
+    output_lengths: Callable[[Tensor], Tensor],
+    run: Callable[[Tensor, Tensor], Iterable[Any]],
+    every: bool = False,
+) -> list[Any]:
+    """What ``run`` says of each recording, in their order; recordings of like length run together.
+
+    Args:
+        items: From ``as_recordings``.
+        batch_size: Recordings at a time, at least 1.
+        output_lengths: Encoded frames (B,) of samples (B,).
+        run: Maps waveform (B, N) and lengths (B,) to B answers.
+        every: Whether each recording must have an answer; otherwise None is the answer to one too
+            short for a single frame.
+
+    Raises:
+        AudioError: A file cannot be read, or a recording is too short.
+    """
+    order = sorted(range(len(items)), key=lambda index: items[index].num_samples)
+    results: list[Any] = [None] * len(items)
+    for start in range(0, len(order), batch_size):
+        chosen = order[start : start + batch_size]
+        waveforms = [items[index].load() for index in chosen]
+        frames = output_lengths(torch.tensor([len(w) for w in waveforms])).tolist()
+        kept = [place for place, count in enumerate(frames) if count > 0]
+        if every and len(kept) < len(chosen):
+            short = items[chosen[next(p for p in range(len(chosen)) if p not in kept)]]
+            raise AudioError(
+                f"{short.name}: {short.num_samples} samples are too short for a single frame of "
+                "this model; pass a longer recording"
+            )
+        if kept:
+            found = run(*pad_stack([waveforms[place] for place in kept]))
+            for place, answer in zip(kept, found, strict=True):
+                results[chosen[place]] = answer
+    return results
 
 
 @contextlib.contextmanager

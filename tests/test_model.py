@@ -19,7 +19,7 @@ from torch import Tensor
 
 from seqlab import components
 from seqlab.audio import save_audio
-from seqlab.contracts import Encoder, Frontend, Head
+from seqlab.contracts import Encoder, Frontend, Head, Hypothesis
 from seqlab.data.batch import Batch
 from seqlab.encoders.recurrent import RecurrentEncoder
 from seqlab.encoders.residual import ResidualCNNEncoder
@@ -203,6 +203,30 @@ def test_classify() -> None:
         assert hypothesis.text == answer[0].label
         assert hypothesis.confidence == pytest.approx(answer[0].probability, rel=1e-4)
     assert isinstance(answers[0][0], Classification)
+
+
+def test_a_decoder_of_ones_own() -> None:
+    """It reads what the head gives, or the encoded frames if it says so; the best answer counts."""
+    model = recogniser()
+    seen = []
+
+    class Own:
+        def decode(self, log_probs: Tensor, lengths: Tensor) -> list[list[Hypothesis]]:
+            seen.append((tuple(log_probs.shape), lengths.tolist()))
+            nothing: list[list[Hypothesis]] = [[] for _ in lengths]
+            return [[Hypothesis((1,), "own", -1.0), Hypothesis((), "", -2.0)], *nothing[1:]]
+
+    class Searching(Own):
+        reads = "encoded"
+
+    waveforms = noise(4000, 8000)
+    for own, width in ((Own(), len(model.tokenizer)), (Searching(), 6)):
+        answers = model.transcribe(waveforms, RATE, decoder=own)
+        lengths = model.output_lengths(torch.tensor([4000, 8000])).tolist()
+        assert texts(answers) == ["own", ""] and answers[1].confidence == 0
+        assert seen.pop() == ((2, max(lengths), width), lengths)
+    with pytest.raises(ModelError, match="leave the decoder out"):
+        classifier().decode(torch.zeros(1, 3), torch.tensor([4]), Own())
 
 
 def test_modes_and_gradients_are_left_alone() -> None:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from seqlab.contracts import Head
 from seqlab.decoding.ctc_prefix import CTCPrefixScorer
+from seqlab.decoding.parts import selected
 from seqlab.decoding.shallow_fusion import FusionState, ShallowFusion
 from seqlab.errors import SeqlabError
 
@@ -152,7 +153,8 @@ class Search:
             self.ctc_state = self.ctc.advance(self.ctc_state, parents, tokens)
         if self.language_model is not None:
             self._extend_language(self.language_model, parents.tolist(), tokens.tolist())
-        chosen = self.head.select(self.state, (rows * width + parents).flatten())
+        flat = (rows * width + parents).flatten()
+        chosen = selected(self.head, self.state, flat, count * width)
         log_probs, self.state = self.head.advance(chosen, tokens.flatten())
         self.next = self._checked(log_probs).view(*tokens.shape, -1)
         return True

@@ -58,6 +58,7 @@ class CTCPrefixScorer:
         scores = log_probs.detach().double().clamp(min=_FLOOR).masked_fill(~valid, _FLOOR)
         scores[..., blank] = scores[..., blank].masked_fill(~valid[..., 0], 0)
         self.log_probs = scores
+        self.probs = scores.exp()
         self.blank = blank
 
     def initial_state(self) -> CTCPrefixState:
@@ -73,7 +74,7 @@ class CTCPrefixScorer:
         In the blank's place stands that of the prefix alone, as the whole text.
         """
         before = torch.logaddexp(state.nonblank, state.blank)[..., :-1]
-        total = _log_matmul(before, self.log_probs)
+        total = _log_matmul(before, self.probs)
         # After the same token again only frames that follow a blank count.
         last = state.last.clamp(min=0)[..., None]
         again = (state.blank[..., :-1] + self._of(state.last.clamp(min=0))).logsumexp(-1)
@@ -107,6 +108,6 @@ def _recursion(enters: Tensor, stays: Tensor) -> Tensor:
 
 
 def _log_matmul(left: Tensor, right: Tensor) -> Tensor:
-    """Log of the product of e^left (B, K, T) and e^right (B, T, C)."""
+    """Log of the product of e^left (B, K, T) and right (B, T, C)."""
     highest = left.amax(-1, keepdim=True).clamp(min=torch.finfo(left.dtype).min)
-    return (left - highest).exp().matmul(right.exp()).log() + highest
+    return (left - highest).exp().matmul(right).log() + highest

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
+from torch import Tensor
+
 from seqlab.contracts import Head
 from seqlab.errors import SeqlabError
 
@@ -35,3 +40,10 @@ def need_head(head: Head, output: str, frame_synchronous: bool, what: str) -> He
             "another decoder or head"
         )
     return found
+
+
+def selected(head: Head, state: Any, rows: Tensor, count: int) -> Any:
+    """State of the hypotheses ``rows`` (N',) of ``count``; as it is where all stay in place."""
+    if len(rows) == count and torch.equal(rows, torch.arange(count, device=rows.device)):
+        return state
+    return head.select(state, rows)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from seqlab.contracts import Head
+from seqlab.decoding.parts import selected
 from seqlab.decoding.shallow_fusion import FusionState, ShallowFusion
 from seqlab.errors import SeqlabError
 
@@ -187,7 +188,8 @@ class Search:
         )
         if self.language_model is not None:
             self._extend_language(self.language_model, parents.tolist(), tokens.tolist())
-        chosen = self.head.select(self.state, (self.rows * width + parents).flatten())
+        flat = (self.rows * width + parents).flatten()
+        chosen = selected(self.head, self.state, flat, len(total) * width)
         log_probs, self.state = self.head.advance(chosen, tokens.flatten())
         self.next = self._checked(log_probs).view(*tokens.shape, -1)
         return True
