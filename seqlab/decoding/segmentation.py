@@ -37,7 +37,7 @@ def segment(
     recording: these are skipped. An utterance said differently is found, with a low confidence.
 
     Time grows with T' times the smaller of N and ``window``, about 10 s for an hour of speech.
-    Memory is about 40 MB plus the log-probabilities.
+    Memory is about 130 MB for an hour with the default window, beside the log-probabilities.
 
     Args:
         log_probs: (T', C), natural, of the whole recording.
