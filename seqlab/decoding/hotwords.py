@@ -16,7 +16,7 @@ from seqlab.errors import SeqlabError
 Phrases = Mapping[str, float] | Iterable[str]
 DEFAULT_BOOST = 5.0
 _LARGEST = 500.0  # nats
-_LONGEST_TOKEN = 32  # symbols that ``reach`` looks ahead
+_LONGEST = 32  # symbols of a token
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class Hotwords:
         phrases: Phrases,
         spell: Callable[[str], Sequence[Sequence[int]]],
         boost: float = DEFAULT_BOOST,
+        symbols: int = _LONGEST,
     ) -> Hotwords:
         """The automaton of some phrases.
 
@@ -67,6 +68,7 @@ class Hotwords:
             spell: gives the symbols, from 1 on, of each word of a phrase; it raises SeqlabError
                 where it cannot.
             boost: of texts without their own.
+            symbols: of a token, ends of words counted, at most.
 
         Raises:
             SeqlabError: a phrase is empty or cannot be spelled, or its boost is not finite.
@@ -78,13 +80,13 @@ class Hotwords:
         for phrase, value in boosts.items():
             name = f"the boost of hotword {phrase!r}"
             check_range(name, value, -_LARGEST, _LARGEST, "3 to 10 nats is usual")
-            symbols = [BOUNDARY]
+            spelling = [BOUNDARY]
             for word in spell(phrase):
-                symbols += [*word, BOUNDARY]
-            if len(symbols) == 1:
+                spelling += [*word, BOUNDARY]
+            if len(spelling) == 1:
                 raise SeqlabError(f"hotword {phrase!r} holds no word; remove it")
-            spelled[tuple(symbols)] = float(value)
-        return cls._build(list(spelled), np.array(list(spelled.values())))
+            spelled[tuple(spelling)] = float(value)
+        return cls._build(list(spelled), np.array(list(spelled.values())), symbols)
 
     @classmethod
     def nothing(cls) -> Hotwords:
@@ -93,7 +95,9 @@ class Hotwords:
         return cls(none, none[:0], none[:1], zero, zero, zero, 0)
 
     @classmethod
-    def _build(cls, spelled: list[tuple[int, ...]], boosts: NDArray[np.float64]) -> Hotwords:
+    def _build(
+        cls, spelled: list[tuple[int, ...]], boosts: NDArray[np.float64], symbols: int
+    ) -> Hotwords:
         trie = Trie.of(spelled)  # its node n + 1 is state n; the root is state 0
         count = len(trie) - 1
         edges_at = np.concatenate([trie.edges_at[:1], trie.edges_at[2:]])
@@ -115,7 +119,7 @@ class Hotwords:
         credit = share * np.maximum(depth - 1, 0)
         for state in range(1, count):
             credit[state] = max(credit[state], credit[fail[state]])
-        reach = _reach(edges_at, fail, credit, done)
+        reach = _reach(edges_at, fail, credit, done, symbols)
         start = _edge(edges_at, trie.edges, 0, BOUNDARY) + 1
         return cls(edges_at, trie.edges, fail, credit, done, reach, max(start, 0))
 
@@ -137,12 +141,16 @@ def _next(edges_at: Ints, edges: Ints, fail: Ints, state: int, symbol: int) -> i
 
 
 def _reach(
-    edges_at: Ints, fail: Ints, credit: NDArray[np.float64], done: NDArray[np.float64]
+    edges_at: Ints,
+    fail: Ints,
+    credit: NDArray[np.float64],
+    done: NDArray[np.float64],
+    symbols: int,
 ) -> NDArray[np.float64]:
-    """What up to _LONGEST_TOKEN symbols may add at most after each state."""
+    """What up to ``symbols`` symbols may add at most after each state."""
     count = len(fail)
     reach = np.zeros(count)
-    for _ in range(min(_LONGEST_TOKEN, count)):
+    for _ in range(min(symbols, count)):
         longer = np.zeros(count)
         for state in range(count):
             below = range(int(edges_at[state]) + 1, int(edges_at[state + 1]) + 1)

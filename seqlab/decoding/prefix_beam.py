@@ -168,7 +168,7 @@ class PrefixBeamDecoder:
             phrases: Texts of one or more words, or a mapping of them to their boosts in nats.
             boost: Of texts without their own.
         """
-        return Hotwords.of(phrases, self.guidance.spell, boost)
+        return Hotwords.of(phrases, self.guidance.spell, boost, self.guidance.most_symbols)
 
     def decode(
         self, log_probs: Tensor, lengths: Tensor, hotwords: Hotwords | Phrases | None = None

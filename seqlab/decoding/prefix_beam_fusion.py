@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +16,7 @@ from seqlab.decoding.kernels.layout import (
     NO_LM,
     ROOT,
     SEPARATOR,
+    START,
     TOKEN_LM,
     WORD_LM,
     Fusion,
@@ -158,6 +160,14 @@ class Guidance:
         return [symbols for symbols in spelled if symbols is not None]
 
     @cached_property
+    def most_symbols(self) -> int:
+        """Symbols of hotwords that one token may stand for, the end of a word counted."""
+        if self.words.by_tokens:
+            return 2
+        spelled = list(zip(self.units.spelling(), self.units.kinds, strict=True))
+        return max(len(symbols) + int(kind == START) for symbols, kind in spelled)
+
+    @cached_property
     def _number_of(self) -> dict[str, int]:
         return {word: number for number, word in enumerate(self.words.words)}
 
@@ -180,12 +190,13 @@ class Guidance:
         ends = self.words.owners[trie.ends]
         hot = hotwords or _NOTHING
         marks = self.model is not None and self.model.facts.marks
+        rise = math.exp(max(weights.word_bonus, 0.0)) if self.lm == TOKEN_LM else 1.0
         return Fusion(
             self.plain and hotwords is None, self.units.kinds, *self._spelling, trie.edges_at,
             trie.edges, trie.ends_at, ends, self._ahead, not self.words.closed, self.lm,
             self._lm_numbers, END if marks else -1, float(weights.language_model),
-            float(weights.word_bonus), float(weights.unknown_penalty), hotwords is not None,
-            hot.edges_at, hot.edges, hot.fail, hot.credit, hot.done, hot.reach, *self._text,
+            float(weights.word_bonus), float(weights.unknown_penalty), rise, hotwords is not None,
+            hot.edges_at, hot.edges, hot.fail, hot.credit, hot.done, np.exp(hot.reach), *self._text,
             self.words.by_tokens, self._widest,
         )  # fmt: skip
 

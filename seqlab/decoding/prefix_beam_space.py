@@ -13,6 +13,7 @@ from seqlab.decoding.kernels.layout import (
     BEAMS,
     CHILD,
     COUNTERS,
+    ENDING,
     ENTRIES,
     ENTRY_COLUMNS,
     GAIN,
@@ -84,6 +85,7 @@ class Search:
             space.nodes[0, column] = -1
         space.values[0] = 0.0
         space.values[0, GAIN] = np.inf  # so that nothing is left untried
+        space.values[0, ENDING] = 1.0
         space.nodes[0, HOT] = hot_state
         space.states[0] = lm_state
         space.beams[0, 0], space.scores[0, 0] = -1, 0.0

@@ -84,6 +84,12 @@ class Bench:
         words = sorted({word for text in data.texts for word in text.split() if len(word) > 3})
         return words[:: max(1, len(words) // HOTWORDS)][:HOTWORDS]
 
+    def words(self, data: Posteriors) -> list[str]:
+        """Those of the training texts: flashlight-text writes no others."""
+        known = set("".join(data.tokens))
+        found = {word for text in data.training for word in text.split()}
+        return sorted(word for word in found if known.issuperset(word))
+
     def ours(self, case: Case) -> Any:
         """A function that decodes a set once and gives its texts."""
         import torch
@@ -96,7 +102,8 @@ class Bench:
             TokenUnits.characters(data.tokens), 0.04, beam=case.beam, beam_threshold=THRESHOLD,
             max_tokens=MOST_TOKENS if case.pruned else None, lm_weight=case.weight,
             lm_unit="token" if case.kind == "token" else "word",
-            language_model=self.models.get((case.data, case.kind)), unknown_penalty=5.0,
+            language_model=self.models.get((case.data, case.kind)),
+            lexicon=self.words(data) if case.kind == "word" else None,
         )  # fmt: skip
         rows, lengths = torch.from_numpy(data.log_probs), torch.from_numpy(data.lengths)
         hotwords = self.hotwords(data) if case.kind == "hotwords" else None
@@ -124,7 +131,7 @@ class Bench:
             task["arpa"] = str(self.path(case.data, f"{case.kind}.arpa"))
             task["space"] = self.models[case.data, "token"].facts.space
         if case.kind == "word":
-            task["words"] = sorted({word for text in data.training for word in text.split()})
+            task["words"] = self.words(data)
         if case.kind == "hotwords":
             task["hotwords"] = self.hotwords(data)
         if system == "pyctcdecode" and case.pruned:

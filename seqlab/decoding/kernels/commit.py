@@ -19,6 +19,7 @@ from seqlab.decoding.kernels.layout import (
     E_BEFORE,
     E_END,
     E_START,
+    ENDING,
     ENTRIES,
     EXTRA,
     FACTOR,
@@ -186,6 +187,7 @@ def _child(space, scratch, fusion, tables, place, parent):
     values[node, EXTRA] = values[parent, EXTRA] + parts[place, 0]
     values[node, LM] = values[parent, LM] + parts[place, 1]
     values[node, BOOST] = values[parent, BOOST] + parts[place, 2]
+    values[node, ENDING] = 1.0
     values[node, GAIN] = gain_bound(fusion, nodes[node, TRIE], nodes[node, HOT])
     item = lm_item(fusion, token, word)
     nodes[node, WORDS] = nodes[parent, WORDS] + units(fusion, word)

@@ -9,6 +9,7 @@ from seqlab.decoding.kernels.layout import (
     BOUNDARY,
     DEAD,
     EITHER,
+    ENDING,
     FIRST,
     HOT,
     INSIDE,
@@ -131,11 +132,12 @@ def units(fusion, word):
 @inlined
 def gain_bound(fusion, trie, hot):
     """How much a token may multiply the probability of a prefix at most, beyond its own."""
-    bonus = max(fusion.bonus, 0.0)
-    gain = bonus if fusion.lm == TOKEN_LM else max(0.0, bonus - fusion.ahead[trie])
+    gain = fusion.rise
+    if fusion.lm != TOKEN_LM:
+        gain = math.exp(max(0.0, fusion.bonus - fusion.ahead[trie]))
     if fusion.hot:
-        gain += max(0.0, fusion.hot_reach[hot])
-    return math.exp(gain)
+        gain *= fusion.hot_reach[hot]
+    return gain
 
 
 @inlined
@@ -159,7 +161,12 @@ def propose(space, scratch, fusion, tables, slot, token, chance, least, count):
     node = space.beams[space.counters[SIDE], slot, NODE]
     trie, kind = space.nodes[node, TRIE], fusion.kinds[token]
     inside, beyond, endings = -1, -1, 0  # where it leads within a word, and behind one
-    if kind == INSIDE or kind == EITHER or (trie == ROOT and kind != SEPARATOR):
+    rise = fusion.rise
+    if fusion.hot:
+        rise *= fusion.hot_reach[space.nodes[node, HOT]]
+    if kind == INSIDE and chance * rise < least:
+        pass  # within a word the score rises by no more
+    elif kind == INSIDE or kind == EITHER or (trie == ROOT and kind != SEPARATOR):
         inside = walk(fusion, trie, token)
     elif trie == ROOT:
         inside = ROOT
@@ -177,8 +184,9 @@ def propose(space, scratch, fusion, tables, slot, token, chance, least, count):
         if after >= 0 and (after != DEAD or fusion.open):
             if not is_followed(space, scratch, slot, token, word):
                 count = _enter(
-                    space, scratch, fusion, tables, slot, token, word, after, chance, least, count
-                )
+                    space, scratch, fusion, tables, slot, token, which, word, after, chance, least,
+                    count,
+                )  # fmt: skip
     return count
 
 
@@ -195,7 +203,9 @@ def is_followed(space, scratch, slot, token, word):
 
 
 @inlined
-def _enter(space, scratch, fusion, tables, slot, token, word, trie, chance, least, count):
+def _enter(
+    space, scratch, fusion, tables, slot, token, which, word, trie, chance, least, count
+):  # fmt: skip
     """Enter a prefix into the pool if it is worth ``least``; returns the size of the pool."""
     node = space.beams[space.counters[SIDE], slot, NODE]
     hot = space.nodes[node, HOT]
@@ -208,10 +218,16 @@ def _enter(space, scratch, fusion, tables, slot, token, word, trie, chance, leas
         extra += done + fusion.hot_credit[hot] - credit
     item = lm_item(fusion, token, word)
     if item >= 0:
-        log_prob = lm_log_prob(tables, space.states[node], item, scratch.state)
-        extra += fusion.weight * log_prob
         if item == UNKNOWN:
             extra -= fusion.penalty
+        log_prob = 1.0
+        if fusion.lm == WORD_LM and which == 0:  # asked before, in another frame?
+            log_prob = space.values[node, ENDING]
+        if log_prob > 0:
+            log_prob = lm_log_prob(tables, space.states[node], item, scratch.state)
+            if fusion.lm == WORD_LM and which == 0:
+                space.values[node, ENDING] = log_prob
+        extra += fusion.weight * log_prob
     worth = chance
     if extra != 0:
         worth = chance * math.exp(extra)

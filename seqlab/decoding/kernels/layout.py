@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 PARENT, TOKEN, CHILD, SIBLING, TRIE, HOT, WORD, BORN, WORDS, UNKNOWNS, SLOT = range(11)
 NODE_COLUMNS = 12
 # columns of Space.values, float64: of the same nodes
-EXTRA, FACTOR, GAIN, LM, BOOST = range(5)
-VALUE_COLUMNS = 5
+EXTRA, FACTOR, GAIN, LM, BOOST, ENDING = range(6)  # ENDING: ln p of its word; > 0: not asked yet
+VALUE_COLUMNS = 6
 # columns of Space.beams, int32: the prefixes that are followed. N_ is the best alignment that ends
 # in the prefix's last token, B_ the best one that ends in a blank.
 NODE, N_START, N_ENTRY, B_START, B_END, B_ENTRY = range(6)
@@ -146,13 +146,15 @@ class Fusion(NamedTuple):
         weight: of the language model.
         bonus: for each word (or token, with TOKEN_LM).
         penalty: for each that the language model does not know.
+        rise: factor by which a token within a word may raise a probability at most, but for
+            hotwords.
         hot: whether there are hotwords.
         hot_edges_at: where a state's edges begin. Edge k leads to state k + 1.
         hot_edges: their symbols, rising within a state.
         hot_fail: the state of the longest other match.
         hot_credit: what a state has of boosts that are under way.
         hot_done: boosts that are complete with a state.
-        hot_reach: what the score may rise by at most with one token.
+        hot_reach: factor by which a token may raise a probability at most.
         text_at: where the symbols of a token begin, or of a word where ``text_of_words``.
         text: those symbols.
         text_of_words: whether hotwords see words only when they end.
@@ -175,6 +177,7 @@ class Fusion(NamedTuple):
     weight: Any
     bonus: Any
     penalty: Any
+    rise: Any
     hot: Any
     hot_edges_at: Any
     hot_edges: Any
