@@ -15,6 +15,7 @@ __all__ = ["Cutting", "Piece", "cut_pieces"]
 
 _HOP_S = 0.01  # between decisions on speech
 _BEHIND_S = 10.0  # heard again before what is decided: noise and the loudest voice are learnt there
+_SILENT = 1e-7  # of a piece's loudest hop, in power: padding that is weaker is digital silence
 _EARLIEST = 1 / 3  # of ``max_s``, before which a piece is not cut at a pause
 
 
@@ -233,9 +234,13 @@ class _Cutter:
         # A decision stands for the time half a hop to either side of it.
         half, total = self.hop // 2, offset + len(self.samples)
         low, high = max(begin * self.hop - half, offset), min(last * self.hop - half, total)
+        waveform = self.samples[low - offset : high - offset]
+        before, after = _digital_silence(waveform, self.hop)
+        before, after = min(before, (start - begin) * self.hop), min(after, (last - end) * self.hop)
+        low, high = low + before, high - after
         low_s, high_s = low / self.sample_rate, high / self.sample_rate
         return Piece(
-            self.samples[low - offset : high - offset].clone(),
+            waveform[before : len(waveform) - after].clone(),
             low_s,
             min(max((start - 0.5) * self.hop_s, low_s), high_s),
             max(min((end - 0.5) * self.hop_s, high_s), low_s),
@@ -249,3 +254,15 @@ class _Cutter:
         if drop > 0:
             self.samples = self.samples[drop * self.hop :].clone()
             self.first += drop
+
+
+def _digital_silence(waveform: Tensor, hop: int) -> tuple[int, int]:
+    """Samples in front and at the end, in whole hops, that no microphone gives.
+
+    Their logarithm is far below all else, and would spoil the normalisation of an utterance.
+    """
+    power = waveform[: len(waveform) // hop * hop].double().reshape(-1, hop).var(1, correction=0)
+    heard = (power > _SILENT * power.amax()).nonzero() if len(power) else power
+    if len(heard) == 0:
+        return 0, 0
+    return int(heard[0]) * hop, (len(power) - 1 - int(heard[-1])) * hop

@@ -173,11 +173,19 @@ def timed_segment(
 def _heard(model: SpeechModel, piece: Piece, answer: Hypothesis) -> Heard:
     end_s = piece.start_s + len(piece.waveform) / model.sample_rate
     segment = timed_segment(model, answer, piece.start_s, end_s)
-    words = segment.words
-    start_s = min([piece.speech_start_s, *(word.start_s for word in words)])
-    stop_s = max([piece.speech_end_s, *(word.end_s for word in words)])
-    segment = replace(segment, start_s=start_s, end_s=stop_s)
+    low, high = piece.speech_start_s, piece.speech_end_s
+    words = tuple(_within(word, low, high) for word in segment.words)
+    start_s = min([low, *(word.start_s for word in words)])
+    stop_s = max([high, *(word.end_s for word in words)])
+    segment = replace(segment, start_s=start_s, end_s=stop_s, words=words)
     return Heard(segment, piece.continued, bool(words))
+
+
+def _within(word: TimedWord, low: float, high: float) -> TimedWord:
+    """The word cut to the time of speech; one mostly outside of it is left as it is."""
+    if not low <= (word.start_s + word.end_s) / 2 <= high:
+        return word
+    return replace(word, start_s=max(word.start_s, low), end_s=min(word.end_s, high))
 
 
 def _moved(words: Sequence[TimedWord], start_s: float, end_s: float) -> tuple[TimedWord, ...]:
