@@ -27,11 +27,12 @@ class Heard:
     timed: bool = True
 
 
-def stitched(pieces: Iterable[Heard]) -> Iterator[TimedSegment]:
-    """Segments without what was heard twice, each as soon as it is sure; none without text.
+def stitched(pieces: Iterable[Heard], *, empty: bool = False) -> Iterator[TimedSegment]:
+    """Segments without what was heard twice, each as soon as it is sure.
 
     Args:
         pieces: In order.
+        empty: Whether to give segments without text, too.
 
     Example:
         >>> words = [TimedWord(text, at, at + 0.5) for at, text in enumerate("abcd")]
@@ -45,12 +46,12 @@ def stitched(pieces: Iterable[Heard]) -> Iterator[TimedSegment]:
         if held is not None:
             before, after = splice(held, piece)
             piece = replace(piece, segment=after)
-            if before.text:
+            if before.text or empty:
                 yield before
         held = piece if piece.continued else None
-        if held is None and piece.segment.text:
+        if held is None and (piece.segment.text or empty):
             yield piece.segment
-    if held is not None and held.segment.text:
+    if held is not None and (held.segment.text or empty):
         yield held.segment
 
 

@@ -12,8 +12,6 @@ import pytest
 from seqlab.cli.main import one_line
 from seqlab.cli.overrides import take_overrides
 from seqlab.cli.terminal import Progress, print_json, print_table
-from seqlab.cli.transcribe import word_times
-from seqlab.contracts import Hypothesis
 from seqlab.errors import RecipeError
 
 
@@ -90,19 +88,3 @@ def test_overrides_leave_own_options_alone() -> None:
 
 def test_errors_are_one_printable_line() -> None:
     assert one_line("a\n  b\t\x1b[31m\u202ec") == r"a b \x1b[31m\u202ec"
-
-
-@pytest.mark.parametrize("pieces", [["▁go", "▁a", "t"], ["g", "o", " ", "a", "t"]])
-def test_times_of_words_from_those_of_tokens(pieces: list[str]) -> None:
-    def decode(tokens: object) -> str:
-        return "".join(pieces[t] for t in tokens).replace("▁", " ").strip()  # type: ignore[attr-defined]
-
-    times = tuple((i * 1.0, i + 0.5) for i in range(len(pieces)))
-    confidences = tuple(1 - i / 10 for i in range(len(pieces)))
-    hypothesis = Hypothesis(tuple(range(len(pieces))), "go at", 0.0, times, confidences)
-    words = word_times(hypothesis, decode)
-    assert [word["word"] for word in words] == ["go", "at"]
-    starts = {3: (0.0, 1.0), 5: (0.0, 3.0)}[len(pieces)]
-    assert tuple(word["start_s"] for word in words) == starts
-    assert words[1]["end_s"] == len(pieces) - 0.5
-    assert words[1]["confidence"] == pytest.approx(1 - (len(pieces) - 1) / 10)
