@@ -195,7 +195,7 @@ def read_blocks(
         if sample_rate is None or sample_rate == native:
             yield from ((block, native) for block in blocks)
         else:
-            yield from ((b, sample_rate) for b in _resample_stream(blocks, native, sample_rate))
+            yield from ((b, sample_rate) for b in resample_blocks(blocks, native, sample_rate))
 
 
 def save_audio(
@@ -285,7 +285,7 @@ def _regroup(blocks: Iterator[Tensor], size: int) -> Iterator[Tensor]:
         yield torch.cat(held)
 
 
-def _resample_stream(blocks: Iterator[Tensor], from_rate: int, to_rate: int) -> Iterator[Tensor]:
+def resample_blocks(blocks: Iterator[Tensor], from_rate: int, to_rate: int) -> Iterator[Tensor]:
     """Resampled blocks; put together they have the samples of the resampled whole."""
     import soxr
 
