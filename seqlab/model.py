@@ -23,7 +23,6 @@ from seqlab.decoding.default import default_decoder
 from seqlab.errors import ModelError, RecipeError, SeqlabError
 from seqlab.frontend.augment import SpecAugment
 from seqlab.frontend.normalize import Normalizer
-from seqlab.heads.consistency import other_seeds, symmetric_divergence
 from seqlab.heads.intermediate import IntermediateCTC, Taps, check_intermediate
 from seqlab.recordings import answers_of, as_recordings, evaluating
 from seqlab.text.tokenizers import Tokenizer
@@ -135,7 +134,7 @@ class SpeechModel(nn.Module):
         features, frames = self.features(waveform, lengths)
         if self.training and self.spec_augment is not None and seeds is not None:
             features = self.spec_augment(features, frames, seeds)
-        return self._encoded(features, frames, self.between() if taps is None else taps)
+        return self.encode_features(features, frames, self.between() if taps is None else taps)
 
     def between(self) -> Between | None:
         """What one pass or step of the encoder is given to look between its layers, if any.
@@ -146,9 +145,10 @@ class SpeechModel(nn.Module):
         part = self.intermediate
         return None if part is None or part.condition is None else Taps(part, self.head)
 
-    def _encoded(
+    def encode_features(
         self, features: Tensor, frames: Tensor, between: Between | None
     ) -> tuple[Tensor, Tensor]:
+        """Encoded (B, T', D) and lengths (B,) of normalised features (B, T, F)."""
         looked = {} if between is None else {"between": between}
         encoded, lengths = self.encoder(features, frames, **looked)
         return encoded, lengths
@@ -164,47 +164,14 @@ class SpeechModel(nn.Module):
         encoded, encoded_lengths = self.encode(waveform, lengths, seeds)
         return self.head(encoded, encoded_lengths), encoded_lengths
 
-    def loss(self, batch: Batch, consistency: float = 0.0) -> Tensor:
-        """Loss of each utterance (B,) of a batch with targets.
-
-        Args:
-            batch: With seeds, if it is to be masked.
-            consistency: Above 0, each utterance is masked twice, and this times the divergence of
-                the two views' predictions is added to the mean of their losses (CR-CTC).
-        """
-        targets, target_lengths = batch.targets, batch.target_lengths
+    def loss(self, batch: Batch) -> Tensor:
+        """Loss of each utterance (B,) of a batch with targets."""
         taps = None if self.intermediate is None else Taps(self.intermediate, self.head)
-        twice = consistency > 0 and self.training
-        if twice:
-            encoded, lengths = self._encode_twice(batch, taps)
-            targets, target_lengths = targets.repeat(2, 1), target_lengths.repeat(2)
-        else:
-            encoded, lengths = self.encode(batch.waveform, batch.lengths, batch.seeds, taps)
-        losses = self.head.loss(encoded, lengths, targets, target_lengths)
-        if taps is not None:
-            losses = taps.mix(losses, lengths, targets, target_lengths)
-        if not twice:
+        encoded, lengths = self.encode(batch.waveform, batch.lengths, batch.seeds, taps)
+        losses = self.head.loss(encoded, lengths, batch.targets, batch.target_lengths)
+        if taps is None:
             return losses
-        first, second = losses.view(2, -1)
-        views = self.head(encoded, lengths).view(2, len(first), encoded.shape[1], -1)
-        divergence = symmetric_divergence(views[0], views[1], lengths[: len(first)])
-        if getattr(self.head, "length_normalized", False):
-            divergence = divergence / batch.target_lengths.clamp(min=1)
-        loss: Tensor = (first + second) / 2 + consistency * divergence
-        return loss
-
-    def _encode_twice(self, batch: Batch, taps: Taps | None) -> tuple[Tensor, Tensor]:
-        """Encoded (2 B, T', D) and lengths (2 B,): under one set of masks, then another."""
-        if self.spec_augment is None or batch.seeds is None or self.head.output != "frames":
-            raise ModelError(
-                "training.consistency above 0 compares two maskings of an utterance and needs a "
-                "spec_augment section and a head that answers each frame; add them, or leave it out"
-            )
-        features, frames = self.features(batch.waveform, batch.lengths)
-        seeds = torch.cat([batch.seeds, other_seeds(batch.seeds)])
-        frames = frames.repeat(2)
-        features = self.spec_augment(features.repeat(2, 1, 1), frames, seeds)
-        return self._encoded(features, frames, taps)
+        return taps.mix(losses, lengths, batch.targets, batch.target_lengths)
 
     def decode(
         self, log_probs: Tensor, lengths: Tensor, decoder: Decoder | None = None

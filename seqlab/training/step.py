@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from seqlab.errors import TrainingError
 from seqlab.training.compiling import Forwards, replaced
+from seqlab.training.objective import consistent_losses
 from seqlab.training.preflight import listed
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class LossModule(nn.Module):
 
     Args:
         model: The model.
-        consistency: Weight of the divergence between two maskings; see ``SpeechModel.loss``.
+        consistency: Weight of the divergence between two maskings; see ``consistent_losses``.
         forwards: Stand in for the ``forward`` of some modules here, and only here: compiled for
             training, while validations, of few batches, go without.
     """
@@ -48,7 +49,9 @@ class LossModule(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """Loss of each utterance (B,)."""
         with replaced(self.forwards):
-            return self.model.loss(batch, self.consistency)
+            if self.consistency and self.training:
+                return consistent_losses(self.model, batch, self.consistency)
+            return self.model.loss(batch)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from seqlab.heads.intermediate import IntermediateCTC, Taps, check_intermediate,
 from seqlab.lengths import pad_stack
 from seqlab.model import SpeechModel
 from seqlab.text.tokenizers import CharacterTokenizer
+from seqlab.training.objective import consistent_losses, encode_twice
 
 RATE, BINS, WIDTH = 8000, 10, 8
 
@@ -171,9 +172,9 @@ def test_with_consistency() -> None:
     """Both views' losses are mixed; the divergence is that of the answers at the end."""
     whole, data = model(weight=0.4).train(), batch(4000, 3000)
     whole.spec_augment = SpecAugment(num_time_masks=1)
-    found = whole.loss(data, consistency=0.2)
+    found = consistent_losses(whole, data, 0.2)
     taps = Taps(whole.intermediate, whole.head)
-    encoded, lengths = whole._encode_twice(data, taps)
+    encoded, lengths = encode_twice(whole, data, taps)
     log_probs = whole.head(encoded, lengths)
     views = []
     for rows in (slice(0, 2), slice(2, 4)):

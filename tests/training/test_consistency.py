@@ -12,6 +12,7 @@ from seqlab.errors import ModelError, RecipeError
 from seqlab.heads.consistency import other_seeds, symmetric_divergence
 from seqlab.heads.ctc import CTCHead
 from seqlab.training.config import TrainingConfig
+from seqlab.training.objective import consistent_losses
 from seqlab.training.step import LossModule
 from tests.test_model import classifier, recogniser
 
@@ -38,7 +39,9 @@ def test_mean_of_two_views_and_their_divergence(length_normalized: bool) -> None
     first = batch()
     second = replace(first, seeds=other_seeds(first.seeds))
     with torch.no_grad():
-        found = LossModule(model, consistency=0.3)(first)
+        module = LossModule(model, consistency=0.3)
+        module.training = True
+        found = module(first)
         log_probs = [model(b.waveform, b.lengths, b.seeds) for b in (first, second)]
         divergence = symmetric_divergence(log_probs[0][0], log_probs[1][0], log_probs[0][1])
         per = first.target_lengths if length_normalized else 1
@@ -49,16 +52,17 @@ def test_mean_of_two_views_and_their_divergence(length_normalized: bool) -> None
 
 def test_evaluation_has_one_view() -> None:
     model = recogniser()
-    torch.testing.assert_close(model.loss(batch(), consistency=0.3), model.loss(batch()))
+    module = LossModule(model, consistency=0.3).eval()
+    torch.testing.assert_close(module(batch()), model.loss(batch()))
 
 
 def test_needs_masks_and_frames() -> None:
     model = recogniser().train()
     model.spec_augment = None
     with pytest.raises(ModelError, match="spec_augment section"):
-        model.loss(batch(), consistency=0.2)
+        consistent_losses(model, batch(), 0.2)
     with pytest.raises(ModelError, match="head that answers each frame"):
-        classifier().train().loss(batch(), consistency=0.2)
+        consistent_losses(classifier().train(), batch(), 0.2)
 
 
 @pytest.mark.parametrize("value", [-0.1, float("inf"), float("nan")])
