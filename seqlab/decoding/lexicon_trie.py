@@ -95,7 +95,8 @@ class Trie:
 
     def _levels(self, parents: NDArray[np.int64]) -> list[tuple[int, int]]:
         """First node and one past the last of each level below the root."""
-        levels, first = [], FIRST
+        levels: list[tuple[int, int]] = []
+        first = FIRST
         while first < len(self):
             before = levels[-1] if levels else (0, 1)
             last = FIRST + int(np.searchsorted(parents, before[1]))

@@ -3,43 +3,48 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from seqlab.checks import check_at_least, check_choice, check_range
+from seqlab.checks import check_at_least, check_choice
 from seqlab.contracts import Hypothesis
 from seqlab.decoding.hotwords import DEFAULT_BOOST, Hotwords, Phrases
 from seqlab.decoding.kernels.frames import advance
-from seqlab.decoding.kernels.layout import NO_LM, TOKEN_LM, WORD_LM, Fusion, Limits
+from seqlab.decoding.kernels.layout import Fusion
 from seqlab.decoding.prefix_beam_answers import Answers
-from seqlab.decoding.prefix_beam_fusion import Guidance, Weights
-from seqlab.decoding.prefix_beam_lexicon import Lexicon, WordList
+from seqlab.decoding.prefix_beam_lexicon import Lexicon
+from seqlab.decoding.prefix_beam_options import (
+    Rows,
+    check_finite,
+    frames_of,
+    make_guidance,
+    make_limits,
+    make_weights,
+)
 from seqlab.decoding.prefix_beam_space import Search, scratch_of
 from seqlab.decoding.prefix_beam_units import TokenUnits
+from seqlab.decoding.prefix_beam_words import timed_words
 from seqlab.errors import SeqlabError
 from seqlab.lengths import check_lengths
 from seqlab.lm.ngram.model import NGramModel
-
-Rows = tuple[NDArray[np.float32], NDArray[np.float32]]
-_INFINITE = 1e30  # nats; compiled loops get a number
+from seqlab.text.segments import TimedWord
 
 
+@dataclass(frozen=True, eq=False)
 class StreamState:
-    """A stream between two calls of ``step``; never changed by them.
+    """A stream between two calls of ``step``, which never change it.
 
     Args:
         search: what the search remembers.
         fusion: what else than the acoustics counts, with the stream's hotwords.
     """
 
-    def __init__(self, search: Search, fusion: Fusion) -> None:
-        self.search, self.fusion = search, fusion
+    search: Search
+    fusion: Fusion
 
 
 class PrefixBeamDecoder:
@@ -54,7 +59,8 @@ class PrefixBeamDecoder:
     ``"language_model"``, ``"words"``, ``"hotwords"``; they add up to the score.
     ``"posterior"`` is the answer's share among all that were in the beam at the end,
     ``"complete"`` is False where an utterance ended within a word of the lexicon; the text is
-    cut before it then.
+    cut before it then. Where a lexicon spells words in tokens, ``"words_at"`` says which: text,
+    first token, and the one after the last.
 
     A token's time is that of the best alignment of its text, followed during the search. Its
     confidence is the geometric mean of its probability over these frames; an utterance's is the
@@ -89,6 +95,7 @@ class PrefixBeamDecoder:
 
     Example:
         >>> units = TokenUnits.characters(["<blank>", " ", "a", "b"])
+        >>> import torch
         >>> decoder = PrefixBeamDecoder(units, frame_s=0.04)
         >>> probs = torch.tensor([[[0.4, 0.0, 0.3, 0.3], [0.4, 0.0, 0.6, 0.0]]])
         >>> best = decoder.decode(probs.log(), torch.tensor([2]))[0][0]
@@ -125,9 +132,11 @@ class PrefixBeamDecoder:
             raise SeqlabError(f"n_best={n_best} must be at most beam={beam}; widen the beam")
         check_choice("lm_unit", lm_unit, ("word", "token"))
         self.units, self.frame_s, self.n_best, self.threads = units, frame_s, n_best, threads
-        self.limits = _limits(units, beam, beam_threshold, max_tokens, token_threshold, max_delay)
-        weights = _weights(lm_weight, word_bonus, unknown_penalty, lookahead)
-        self.guidance = _guidance(units, language_model, lm_unit, weights, lexicon)
+        self.limits = make_limits(
+            units, beam, beam_threshold, max_tokens, token_threshold, max_delay
+        )
+        weights = make_weights(lm_weight, word_bonus, unknown_penalty, lookahead)
+        self.guidance = make_guidance(units, language_model, lm_unit, weights, lexicon)
         self._fusion = self.guidance.fusion()
         self._answers = Answers(self.guidance, frame_s, n_best)
 
@@ -148,7 +157,7 @@ class PrefixBeamDecoder:
     ) -> PrefixBeamDecoder:
         """The same decoder with other weights, for tuning; words are not spelled again."""
         old = self.guidance.weights
-        weights = _weights(
+        weights = make_weights(
             old.language_model if lm_weight is None else lm_weight,
             old.word_bonus if word_bonus is None else word_bonus,
             old.unknown_penalty if unknown_penalty is None else unknown_penalty,
@@ -188,7 +197,7 @@ class PrefixBeamDecoder:
             raise SeqlabError(
                 f"log_probs of shape {tuple(log_probs.shape)} must be (B, T', {len(self.units)})"
             )
-        rows, peaks = self._rows(log_probs)
+        rows, peaks = frames_of(log_probs, len(self.units))
         check_lengths(lengths, rows.shape[1], "log_probs")
         if len(lengths) != len(rows):
             raise SeqlabError(
@@ -200,7 +209,7 @@ class PrefixBeamDecoder:
             (row[:n], peak[:n]) for row, peak, n in zip(rows, peaks, lengths.tolist(), strict=True)
         ]
         for index, job in enumerate(jobs):
-            _check_finite(job[1], f" of utterance {index} in the batch")
+            check_finite(job[1], f" of utterance {index} in the batch")
 
         def run(job: Rows) -> list[Hypothesis]:
             search = self._begin(len(job[1]), start)
@@ -208,9 +217,16 @@ class PrefixBeamDecoder:
             return self._answers.final(search, fusion)
 
         if min(self.threads, len(jobs)) <= 1:
-            return [run(job) for job in jobs]
+            return list(map(run, jobs))
         with ThreadPoolExecutor(min(self.threads, len(jobs))) as pool:
             return list(pool.map(run, jobs))
+
+    def words(self, answers: Sequence[Hypothesis], which: int = 0) -> tuple[TimedWord, ...]:
+        """The words of one answer of an n-best list, with times and confidences.
+
+        See ``seqlab.decoding.prefix_beam_words.timed_words``.
+        """
+        return timed_words(answers, self.units, which)
 
     def initial_state(self, hotwords: Hotwords | Phrases | None = None) -> StreamState:
         """The state of a stream before its first frame."""
@@ -242,8 +258,8 @@ class PrefixBeamDecoder:
                 f"log_probs of shape {tuple(log_probs.shape)} must be (T', {len(self.units)}) or "
                 "(1, T', C); a state is that of one stream"
             )
-        rows = self._rows(log_probs)
-        _check_finite(rows[1], " of the stream's next frames")
+        rows = frames_of(log_probs, len(self.units))
+        check_finite(rows[1], " of the stream's next frames")
         search = state.search.copy()
         self._advance(search, state.fusion, rows)
         search.collect()
@@ -253,16 +269,6 @@ class PrefixBeamDecoder:
     def flush(self, state: StreamState) -> list[Hypothesis]:
         """The n-best list of a stream that has ended, best first; ``state`` stays as it is."""
         return self._answers.final(state.search, state.fusion)
-
-    def _rows(self, log_probs: Tensor) -> Rows:
-        """Log-probabilities (..., C) and the largest of each frame, float32."""
-        if log_probs.shape[-1] != len(self.units) or not log_probs.is_floating_point():
-            raise SeqlabError(
-                f"log_probs of shape {tuple(log_probs.shape)}, {log_probs.dtype}, must be floating "
-                f"and end with the {len(self.units)} tokens; is it another model's?"
-            )
-        rows = log_probs.detach().to("cpu", torch.float32).contiguous()
-        return rows.numpy(), rows.amax(-1).numpy()
 
     def _with(self, hotwords: Hotwords | Phrases | None) -> tuple[Fusion, int]:
         if hotwords is None:
@@ -287,63 +293,3 @@ class PrefixBeamDecoder:
             if at == len(rows[1]):
                 return
             search.make_room()
-
-
-def _check_finite(peaks: NDArray[np.float32], what: str) -> None:
-    """Raise SeqlabError for the first frame whose largest number is not finite."""
-    finite = np.isfinite(peaks)
-    if not finite.all():
-        raise SeqlabError(
-            f"frame {int(np.argmin(finite))}{what} holds NaN, +inf, or no finite number and cannot "
-            "be decoded; look for NaN in its audio or in the model's weights"
-        )
-
-
-def _limits(
-    units: TokenUnits,
-    beam: int,
-    beam_threshold: float,
-    max_tokens: int | None,
-    token_threshold: float,
-    max_delay: int | None,
-) -> Limits:
-    for name, value in (("beam_threshold", beam_threshold), ("token_threshold", token_threshold)):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-            raise SeqlabError(f"{name}={value!r} must be nats of 0 or more; inf gives up nothing")
-    for name, count in (("max_tokens", max_tokens), ("max_delay", max_delay)):
-        if count is not None:
-            check_at_least(name, count, 1, f"{name}=None sets no limit")
-    return Limits(
-        units.blank, beam, min(float(beam_threshold), _INFINITE),
-        min(float(token_threshold), _INFINITE), max_tokens or len(units), max_delay or 0,
-    )  # fmt: skip
-
-
-def _weights(
-    lm_weight: float, word_bonus: float, unknown_penalty: float, lookahead: bool
-) -> Weights:
-    check_range("lm_weight", lm_weight, 0, 100, "0.3 to 2 is usual")
-    check_range("word_bonus", word_bonus, -500, 500, "-3 to 3 is usual")
-    check_range("unknown_penalty", unknown_penalty, 0, 500, "0 to 10 is usual")
-    return Weights(float(lm_weight), float(word_bonus), float(unknown_penalty), bool(lookahead))
-
-
-def _guidance(
-    units: TokenUnits,
-    model: NGramModel | None,
-    lm_unit: str,
-    weights: Weights,
-    lexicon: Lexicon | None,
-) -> Guidance:
-    lm = NO_LM if model is None else WORD_LM if lm_unit == "word" else TOKEN_LM
-    words = WordList.none()
-    if lexicon is not None:
-        words = WordList.of_lexicon(lexicon, units)
-    elif not units.has_words and (lm == WORD_LM or (lm == NO_LM and weights.word_bonus)):
-        raise SeqlabError(
-            "these tokens do not say where words begin, so that a language model of words or a "
-            "word_bonus needs a lexicon: a mapping from words to their spellings in tokens"
-        )
-    elif lm == WORD_LM and model is not None:
-        words = WordList.of_model(model, units)
-    return Guidance(units, words, model, lm, weights)

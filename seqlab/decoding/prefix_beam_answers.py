@@ -119,15 +119,16 @@ class Answers:
         words = np.append(words, endings.words[which])
         times, logs = times[: len(tokens)], logs[: len(tokens)]
         frames, indices = int(search.space.counters[FRAME]), tuple(tokens.tolist())
-        confidences = np.minimum(np.exp(logs / (times[:, 1] - times[:, 0])), 1.0)
+        means = (logs / (times[:, 1] - times[:, 0])).tolist()
         return Hypothesis(
             tokens=indices,
             text=self._text(indices, words),
             score=parts[SCORE],
             token_times=tuple(map(tuple, (times * self.frame_s).tolist())),
-            token_confidences=tuple(confidences.tolist()),
+            # not by NumPy, whose last bits depend on where an array lies
+            token_confidences=tuple([min(1.0, math.exp(mean)) for mean in means]),
             confidence=min(1.0, math.exp(parts[ACOUSTIC] / frames)) if frames else 0.0,
-            details=_details(parts, total, endings.complete),
+            details=_details(parts, total, endings.complete) | self._spelled(indices, words),
         )
 
     def _text(self, tokens: tuple[int, ...], words: NDArray[np.int32]) -> str:
@@ -135,6 +136,19 @@ class Answers:
         if known.by_tokens:
             return " ".join(known.words[word] for word in words.tolist() if word >= 0)
         return self.guidance.units.decode(tokens)
+
+    def _spelled(self, tokens: tuple[int, ...], words: NDArray[np.int32]) -> dict[str, Any]:
+        """Words that the tokens do not spell, and which tokens stand for them."""
+        known, kinds = self.guidance.words, self.guidance.units.kinds
+        if not known.by_tokens:
+            return {}
+        found, first = [], 0
+        for index, word in enumerate(words[: len(tokens) + 1].tolist()):
+            if word >= 0:
+                found.append((known.words[word], first, index))
+            if index < len(tokens) and (word >= 0 or kinds[tokens[index]] == SEPARATOR):
+                first = index + int(kinds[tokens[index]] == SEPARATOR)
+        return {"words_at": tuple(found)}
 
     def _whole(self, tokens: NDArray[np.int32], words: NDArray[np.int32]) -> int:
         """How many tokens there are up to the last word of the lexicon that is whole."""

@@ -93,9 +93,9 @@ class WordList:
     @classmethod
     def _of_spellings(cls, lexicon: Mapping[str, Spellings], units: TokenUnits) -> WordList:
         names = {name: index for index, name in enumerate(units.names) if index != units.blank}
-        sequences, owners = [], []
+        sequences, owners, known = [], [], set(names.values())
         for number, (word, given) in enumerate(lexicon.items()):
-            found = {tuple(_indices(spelling, word, names)) for spelling in _spellings(given)}
+            found = {tuple(_indices(part, word, names, known)) for part in _spellings(given)}
             if not found:
                 raise SeqlabError(f"lexicon word {word!r} has no spelling; leave it out")
             sequences += sorted(found)
@@ -116,13 +116,13 @@ def _spellings(given: Spellings) -> Sequence[Spelling]:
     return given  # type: ignore[return-value]
 
 
-def _indices(spelling: Spelling, word: str, names: Mapping[str, int]) -> list[int]:
+def _indices(spelling: Spelling, word: str, names: Mapping[str, int], known: set[int]) -> list[int]:
     """Token indices of one spelling."""
-    parts = spelling.split() if isinstance(spelling, str) else list(spelling)
+    parts: list[str | int] = [*(spelling.split() if isinstance(spelling, str) else spelling)]
     found = []
     for part in parts:
         index = names.get(part) if isinstance(part, str) else int(part)
-        if index is None or index not in names.values():
+        if index is None or index not in known:
             raise SeqlabError(
                 f"{part!r} in the spelling {spelling!r} of lexicon word {word!r} is no token of "
                 "the model; correct it"

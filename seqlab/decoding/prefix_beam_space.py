@@ -136,7 +136,7 @@ class Search:
             if 2 * used > room[which]:
                 room[which] *= 2
         if room != [len(space.nodes), len(space.entries)]:
-            self.space = self._moved(*room, nodes, entries)
+            self.space = self._moved(room[0], room[1], nodes, entries)
 
     def _moved(self, node_room: int, entry_room: int, nodes: int, entries: int) -> Space:
         """The arrays in others of another size."""

@@ -83,8 +83,9 @@ class TokenUnits:
 
     def numbers(self, word: str) -> list[int] | None:
         """Symbols of a word, or None if it holds a character that no token has."""
-        found = [self.symbols.get(character) for character in word]
-        return None if None in found or not found else found
+        if not word or not all(character in self.symbols for character in word):
+            return None
+        return [self.symbols[character] for character in word]
 
     @classmethod
     def characters(
