@@ -15,6 +15,7 @@ __all__ = ["Cutting", "Piece", "cut_pieces"]
 
 _HOP_S = 0.01  # between decisions on speech
 _BEHIND_S = 10.0  # heard again before what is decided: noise and the loudest voice are learnt there
+_LEARN_S = 1.5  # of the recording are heard before the first decision, to know the noise
 _SILENT = 1e-7  # of a piece's loudest hop, in power: padding that is weaker is digital silence
 _EARLIEST = 1 / 3  # of ``max_s``, before which a piece is not cut at a pause
 
@@ -125,6 +126,7 @@ def _decided(
     decide = max(1, round(cutting.decide_s * sample_rate / hop)) * hop
     ahead = round(cutting.ahead_s * sample_rate / hop) * hop
     behind = round(_BEHIND_S * sample_rate / hop) * hop
+    learnt = round(_LEARN_S * sample_rate / hop) * hop
     held, before = torch.empty(0), 0  # ``before``: samples that were given out already
 
     def active(samples: Tensor) -> Tensor:
@@ -138,9 +140,9 @@ def _decided(
 
     for block in blocks:
         held = torch.cat([held, block])
-        while len(held) >= before + decide + ahead:
-            found = active(held[: before + decide + ahead])
-            upto = before + decide
+        while len(held) >= max(before + decide + ahead, learnt):
+            upto = max(before + decide, learnt - ahead)
+            found = active(held[: upto + ahead])
             yield held[before:upto], found[before // hop : upto // hop].tolist()
             drop = max(0, upto - behind)
             held, before = held[drop:].clone(), upto - drop
@@ -236,7 +238,6 @@ class _Cutter:
         low, high = max(begin * self.hop - half, offset), min(last * self.hop - half, total)
         waveform = self.samples[low - offset : high - offset]
         before, after = _digital_silence(waveform, self.hop)
-        before, after = min(before, (start - begin) * self.hop), min(after, (last - end) * self.hop)
         low, high = low + before, high - after
         low_s, high_s = low / self.sample_rate, high / self.sample_rate
         return Piece(
