@@ -25,6 +25,7 @@ from seqlab.audio_file import (
     open_source,
 )
 from seqlab.errors import AudioError
+from seqlab.image_lines import check_line_rate
 from seqlab.lengths import resampled_length
 
 _SUBTYPES = {"pcm16": "PCM_16", "pcm24": "PCM_24", "float32": "FLOAT"}
@@ -81,7 +82,8 @@ def load_audio(
     slice is cut before it is resampled.
 
     Args:
-        path: an audio file of any format that libsndfile reads (WAV, FLAC, Ogg, MP3, NIST, ...).
+        path: an audio file of any format that libsndfile reads (WAV, FLAC, Ogg, MP3, NIST, ...),
+            or a PNG picture of a line of text; see ``seqlab.image_lines``.
         start_s: where to start, 0 or more seconds, rounded to the nearest sample.
         duration_s: how much to load, above 0 seconds; None for everything up to the end. A slice
             may reach past the end by a millisecond (rounded manifests) and is cut there.
@@ -106,6 +108,7 @@ def load_audio(
     if sample_rate is not None:
         check_rate("sample_rate", sample_rate)
     with open_file(name) as sound:
+        check_line_rate(name, sound, sample_rate)
         start, count = locate(name, sound, start_s, duration_s)
         blocks = list(decode(name, sound, start, count))
         native: int = sound.samplerate
@@ -187,6 +190,7 @@ def read_blocks(
     if sample_rate is not None:
         check_rate("sample_rate", sample_rate)
     with open_source(source) as (name, sound):
+        check_line_rate(name, sound, sample_rate)
         size = max(1, round(block_s * sound.samplerate))
         whole = start_s == 0 and duration_s is None  # all that can be asked of a pipe
         start, count = (0, None) if whole else locate(name, sound, start_s, duration_s)

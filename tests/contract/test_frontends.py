@@ -46,7 +46,15 @@ VARIANTS = {
     "warped": {"vtln_warp": 1.15, "f_max": -200.0, "window": "blackman", "blackman_coeff": 0.426},
     "gaps": {"win_length": 160, "hop_length": 400, "edges": "mirror"},
 }
-CASES = [(kind, name) for kind in found_frontends() for name in VARIANTS]
+CASES = [
+    (kind, name)
+    for kind in found_frontends()
+    for name, options in VARIANTS.items()
+    if not options or options.keys() & inspect.signature(kind).parameters.keys()
+]
+DYNAMIC = [
+    kind for kind in found_frontends() if "dynamic_range" in inspect.signature(kind).parameters
+]
 
 
 @pytest.fixture(params=CASES, ids=lambda case: f"{case[0].__name__}-{case[1]}", scope="module")
@@ -97,7 +105,7 @@ def test_torch_and_the_compiled_kernel_agree_within_rounding(
     batch, lengths = pad_stack([noise(9000), noise(2000, seed=1)], value=torch.nan)
     compiled, _ = frontend(batch, lengths)
     exact, _ = copy.deepcopy(frontend).double()(batch, lengths)
-    monkeypatch.setattr(frontend, "block_frames", 0)
+    monkeypatch.setattr(frontend, "block_frames", 0, raising=False)
     torch_error = (frontend(batch, lengths)[0] - exact).abs().max()
     assert (compiled - exact).abs().max() <= 3 * torch_error + 1e-5
     assert torch_error < 0.02  # the lowest bins of log spectra, in digits lost
@@ -257,7 +265,7 @@ def test_a_gradient_has_a_gradient(frontend: Frontend) -> None:
 def test_wrong_input_names_rule_and_remedy(frontend: Frontend) -> None:
     rate = frontend.sample_rate
     with pytest.raises(
-        SeqlabError, match=r"sample_rate=44100 .*load_audio\(path, sample_rate=16000\)"
+        SeqlabError, match=rf"sample_rate=44100 .*load_audio\(path, sample_rate={rate}\)"
     ):
         frontend.extract(noise(3000), 44100)
     with pytest.raises(SeqlabError, match=r"shape \(2, 3000\), must be \(N,\)"):
@@ -278,7 +286,7 @@ def test_wrong_input_names_rule_and_remedy(frontend: Frontend) -> None:
         frontend.initial_state(0)
 
 
-@pytest.mark.parametrize("kind", found_frontends(), ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("kind", DYNAMIC, ids=lambda kind: kind.__name__)
 def test_what_needs_the_whole_utterance_refuses_to_stream(kind: type[Frontend]) -> None:
     frontend = kind(compression="db", dynamic_range=80.0, energy="none")
     assert not frontend.can_stream
@@ -295,7 +303,7 @@ def test_what_needs_the_whole_utterance_refuses_to_stream(kind: type[Frontend]) 
 @pytest.mark.filterwarnings("ignore:.*bands hold no bin")
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [(kind, name) for kind in found_frontends() for name in PRESETS[kind.__name__]],
+    [(kind, name) for kind in found_frontends() for name in PRESETS.get(kind.__name__, ())],
 )
 def test_presets_pad_and_stream_as_they_promise(kind: type[Frontend], name: str) -> None:
     frontend = kind.from_preset(name)
