@@ -24,7 +24,8 @@ def test_equals_torch() -> None:
     for row, length in enumerate(lengths.tolist()):
         a, b = first[row, :length], second[row, :length]
         expected = sum(
-            functional.kl_div(x, y, reduction="sum", log_target=True) / 2 for x, y in ((a, b), (b, a))
+            functional.kl_div(x, y, reduction="sum", log_target=True) / 2
+            for x, y in ((a, b), (b, a))
         )
         assert float(found[row]) == pytest.approx(float(expected), abs=1e-12)
 
