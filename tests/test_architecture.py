@@ -182,7 +182,7 @@ def test_imports_are_declared() -> None:
 
     project = tomllib.loads((PACKAGE.parent / "pyproject.toml").read_text(encoding="utf-8"))
     listed = project["project"]["dependencies"] + project["project"]["optional-dependencies"]["all"]
-    for extra in ("synth", "distributed"):
+    for extra in ("synth", "distributed", "microphone"):
         listed += project["project"]["optional-dependencies"][extra]
     declared = {
         entry.split("[")[0].split(">")[0].split("=")[0].strip().replace("-", "_").lower()
