@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import struct
 import warnings
@@ -26,6 +27,7 @@ from seqlab.image_lines import (
     save_pixels,
     scaled_width,
 )
+from seqlab.training.findings import recording_uris
 
 END = b"\0\0\0\0IEND\xaeB\x60\x82"
 
@@ -111,6 +113,14 @@ class TestSamples:
         made = from_file(path, "a", transcript="x y")
         write_manifest([made], tmp_path / "m.jsonl")
         assert read_manifest(tmp_path / "m.jsonl") == [made] and made.duration_s == 0.2
+
+    def test_a_report_shows_the_picture_itself(self, path: Path) -> None:
+        save_pixels(path, noise(20))
+        record = {"path": str(path), "start_s": 0.0, "duration_s": 0.2}
+        picture, sound = recording_uris(record)
+        assert sound is None and picture is not None
+        assert base64.b64decode(picture.partition(",")[2]) == path.read_bytes()
+        assert recording_uris(record | {"path": str(path.with_name("gone.png"))}) == (None, None)
 
     @given(st.integers(1, 40), st.integers(1, 40))
     def test_samples_run_down_the_columns(self, width: int, height: int) -> None:

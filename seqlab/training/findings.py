@@ -10,6 +10,7 @@ import base64
 import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from seqlab.errors import SeqlabError
@@ -26,6 +27,7 @@ METRIC_NAMES = {
 }
 WORST_TITLE = "Utterances to look at"
 Facts = list[tuple[str, str]]
+_MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz
 
 
 def percent(fraction: float | None, digits: int = 1) -> str:
@@ -207,14 +209,19 @@ def _count(number: int, noun: str) -> str:
 
 
 def recording_uris(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """The log-mel picture and the sound of an utterance as data URIs; None where it is gone."""
+    """The log-mel picture and the sound of an utterance as data URIs; None where it is gone.
+
+    A picture of a line of text stands for itself, and has no sound.
+    """
     import soundfile
 
-    from seqlab.audio import load_audio
+    from seqlab.audio import audio_info, load_audio
     from seqlab.frontend.logmel import LogMel
     from seqlab.plot import features_png
 
     try:
+        if audio_info(record["path"]).format == "PNG":
+            return data_uri("image/png", Path(record["path"]).read_bytes()), None
         waveform, sample_rate = load_audio(
             record["path"], start_s=record["start_s"], duration_s=record["duration_s"]
         )
@@ -222,7 +229,8 @@ def recording_uris(record: Mapping[str, Any]) -> tuple[str | None, str | None]:
         png = features_png(frontend.extract(waveform, sample_rate))
     except SeqlabError:
         return None, None
-    kind = "MP3" if "MP3" in soundfile.available_formats() else "WAV"
+    small = sample_rate in _MP3_RATES and "MP3" in soundfile.available_formats()
+    kind = "MP3" if small else "WAV"
     sound = io.BytesIO()
     soundfile.write(sound, waveform.numpy(), sample_rate, format=kind)
     mime = "audio/mpeg" if kind == "MP3" else "audio/wav"
