@@ -33,10 +33,9 @@ def test_recipe_is_checked(path: Path, tmp_path: Path) -> None:
     recipe = load_recipe(path)
     summary = check_recipe(recipe)
     assert summary.parameters > 0
-    assert summary.task == (
-        "transcription" if path.relative_to(RECIPES).parts[0] == "asr" else "classification"
-    )
-    assert recipe.synthetic == ("synthetic" in path.parent.name)
+    keywords = path.relative_to(RECIPES).parts[0] == "kws"
+    assert summary.task == ("classification" if keywords else "transcription")
+    assert recipe.synthetic == ("synthetic" in f"{path.parent.name} {path.stem}")
     assert recipe.title and recipe.data.root.startswith("data/")
     (tmp_path / "resolved.yaml").write_text(recipe.to_yaml())
     assert load_recipe(tmp_path / "resolved.yaml") == recipe
