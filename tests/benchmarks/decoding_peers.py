@@ -121,8 +121,6 @@ def pyctcdecode(task, rows):
         alpha=task["lm_weight"], beta=task["word_bonus"], unk_score_offset=-10.0,
     )  # fmt: skip
     options = {"beam_width": task["beam"], "beam_prune_logp": -min(task["threshold"], 1e9)}
-    if not task["prune_tokens"]:
-        options["token_min_logp"] = -1e9
     if task["hotwords"]:
         options |= {"hotwords": task["hotwords"], "hotword_weight": 10.0}
     return lambda: [decoder.decode(row, **options) for row in rows]

@@ -54,6 +54,7 @@ from seqlab.lm.ngram.kernels.query import step
 from seqlab.lm.ngram.kernels.tokenise import UNKNOWN
 
 _CHECK_DELAY = 8  # frames
+_SMALL = 1e-50  # far from the smallest numbers, which are slow and less exact
 
 
 @inlined
@@ -102,22 +103,22 @@ def _best_of_pool(worth, order, count, limits):
 
 @inlined
 def _rescale(scores, count):
-    """Divide the probabilities by the best; returns its logarithm.
+    """Divide the probabilities by the best one if that is small; returns its logarithm.
 
     Those of single alignments have a scale of their own: they are only compared with each other,
     and their share in the sums falls without end as the utterance goes on.
     """
-    best, path = scores[0, TOTAL], 0.0
-    for k in range(count):
-        path = max(path, scores[k, V_N], scores[k, V_B])
-    for k in range(count):
-        scores[k, P_N] /= best
-        scores[k, P_B] /= best
-        scores[k, TOTAL] /= best
-        if path > 0:
+    best, path = scores[0, TOTAL], max(scores[0, V_N], scores[0, V_B])
+    if best < _SMALL:
+        for k in range(count):
+            scores[k, P_N] /= best
+            scores[k, P_B] /= best
+            scores[k, TOTAL] /= best
+    if path < _SMALL and path > 0:
+        for k in range(count):
             scores[k, V_N] /= path
             scores[k, V_B] /= path
-    return math.log(best)
+    return math.log(best) if best < _SMALL else 0.0
 
 
 @inlined

@@ -1,9 +1,9 @@
 """What the compiled loops of the prefix beam search share: the arrays, and their columns.
 
-Probabilities are kept as they are, not as logarithms: those of a frame are scaled so that the best
-prefix has 1, and ``offset`` holds the logarithm of all scales so far. Sums of alignments are then
-plain additions, exact to the last bits of a double, and a frame needs one logarithm. A prefix
-that is exp(-700) times less probable than the best one vanishes.
+Probabilities are kept as they are, not as logarithms: they are scaled so that the best prefix stays
+near 1, and ``offset`` holds the logarithm of all scales so far. Sums of alignments are then plain
+additions, exact to the last bits of a double. A prefix that is exp(-500) times less probable than
+the best one vanishes.
 
 What a language model, a lexicon and hotwords say of a prefix depends on the prefix alone. It is the
 *extra* score of its node, and a factor in its probability.
