@@ -155,7 +155,7 @@ def join_words(words: list[Tensor], shape: Shape, rng: np.random.Generator) -> T
     Example:
         >>> shape = Shape(1, 1, 0.0, 8000, 0)
         >>> words = [torch.ones(3), torch.zeros(2)]
-        >>> join_words(words, shape, np.random.default_rng(0)).round(decimals=1).tolist()
+        >>> join_words(words, shape, np.random.default_rng(0)).abs().round(decimals=1).tolist()
         [1.0, 1.0, 1.0, 0.0, 0.0]
     """
     most = round(shape.pause_s * shape.sample_rate)
