@@ -142,7 +142,7 @@ def _choose_tokens(space, scratch, limits, fusion, row, peak, least):
     if fusion.plain:  # the best prefix alone fills the beam with better tokens
         most = min(most, limits.beam + 1)
     lowest = peak - limits.token_threshold
-    if least > 0 and reach > 0:
+    if least > 0 and 0 < reach < np.inf:
         lowest = max(lowest, peak + math.log(least / reach) - _ROUNDING)
     lowest = np.float32(lowest)
     for c in range(len(row)):
