@@ -71,7 +71,7 @@ def advance(space, scratch, limits, fusion, tables, log_probs, peaks, begin):
             space.entries
         ):
             return t
-        row, peak = log_probs[t], peaks[t]
+        row, peak = log_probs[t], np.float64(peaks[t])  # differences are those of doubles
         best, least = _stay(space, scratch, limits, row, peak)
         count = _extend(space, scratch, limits, fusion, tables, row, peak, best, least)
         follow(space, scratch, limits, fusion, tables, row, peak, count)
