@@ -156,7 +156,7 @@ def _read_cues(
             continue
         content = []
         # Some writers leave out the empty line between cues; a number may then stand before.
-        while number < len(lines) and lines[number].strip() and "-->" not in lines[number]:
+        while number < len(lines) and lines[number].strip(" \t") and "-->" not in lines[number]:
             content.append(lines[number])
             number += 1
         if number < len(lines) and "-->" in lines[number] and content and content[-1].isdigit():

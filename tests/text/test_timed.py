@@ -8,7 +8,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seqlab.errors import DataError, SeqlabError
@@ -302,6 +302,7 @@ def test_cues_never_overlap_and_are_all_there(said):
 
 
 @given(st.lists(segments(), max_size=6))
+@example([TimedSegment(0.0, 0.0, "\xa0")])  # a line that only looks empty
 @settings(max_examples=80, deadline=None)
 def test_vtt_round_trip_of_text(said):
     ordered = sorted(said, key=lambda s: (s.start_s, s.end_s))
