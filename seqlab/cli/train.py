@@ -159,5 +159,5 @@ def run(args: argparse.Namespace) -> int:
     else:
         print_result(result)
         if recipe.synthetic:
-            say("note: trained on synthetic speech; figures on such speech are no accuracy on people")
+            say("note: trained on synthetic speech; figures on such speech say little of people")
     return 0
