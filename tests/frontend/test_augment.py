@@ -90,6 +90,56 @@ def test_the_mean_fills_the_masks() -> None:
     torch.testing.assert_close(result[0, changed], batch.mean(1).expand(int(changed.sum()), -1))
 
 
+def test_warping_moves_one_point_and_interpolates_as_numpy_does() -> None:
+    length, bands = 60, 24
+    augment = SpecAugment(0, 0, 0, 0, max_time_warp=12).train()
+    ramp = torch.arange(length, dtype=torch.float32)[None, :, None].expand(300, -1, bands)
+    seeds = torch.arange(300)
+    warped = augment(ramp.contiguous(), torch.full((300,), length), seeds)
+    moved = (warped - ramp)[:, :, 0]
+    assert moved[:, 0].abs().max() == 0 and moved[:, -1].abs().max() < 1e-4  # ends stay
+    assert 11 < moved.abs().max() <= 12.001  # up to the bound
+    assert abs(float(moved.mean())) < 0.5  # either way
+    for row in range(20):  # a ramp shows the map itself: two straight pieces, rising
+        knee = int(moved[row].abs().argmax())
+        slopes = warped[row, :, 0].diff()
+        assert (slopes >= 0).all()
+        inner = torch.cat([slopes[: max(knee - 1, 0)].unique(), slopes[knee + 1 :].unique()])
+        assert inner.numel() and slopes[: max(knee - 1, 0)].std(correction=0) < 1e-3
+        assert slopes[knee + 1 :].std(correction=0) < 1e-3
+    batch, lengths = features(length)
+    result = augment(batch, lengths, seeds[3:4])[0]
+    for band in range(batch.shape[2]):
+        wanted = np.interp(warped[3, :, 0], np.arange(length), batch[0, :, band])
+        np.testing.assert_allclose(result[:, band], wanted, atol=1e-4)
+
+
+def test_warping_keeps_to_each_utterance_and_to_time_or_bands() -> None:
+    batch, lengths = features(100, 60, 1, 3)
+    seeds = torch.tensor([5, 6, 7, 8])
+    augment = SpecAugment(max_time_warp=20, max_frequency_warp=3).train()
+    together = augment(batch, lengths, seeds)
+    for row, length, seed in zip(range(4), lengths, seeds, strict=True):
+        alone = augment(batch[row : row + 1, :length], length[None], seed[None])
+        torch.testing.assert_close(together[row, :length], alone[0])
+        assert (together[row, length:] == 0).all()
+    flat = torch.linspace(0, 1, 80).expand(1, 50, 80).contiguous()
+    one = torch.tensor([50])
+    in_time = SpecAugment(0, 0, 0, 0, max_time_warp=10).train()(flat, one, seeds[:1])
+    torch.testing.assert_close(in_time, flat)
+    in_bands = SpecAugment(0, 0, 0, 0, max_frequency_warp=3).train()(flat, one, seeds[:1])
+    assert 0.001 < (in_bands - flat).abs().max() < 3.1 / 79
+    assert torch.equal(in_bands, in_bands[:, :1].expand_as(in_bands))
+
+
+def test_masks_stay_the_same_where_nothing_is_warped() -> None:
+    ones, lengths = torch.ones(2, 80, 40), torch.tensor([80, 50])
+    seeds = torch.tensor([1, 2])
+    still = SpecAugment(fill="zero").train()(ones, lengths, seeds)
+    warped = SpecAugment(fill="zero", max_time_warp=10).train()(ones, lengths, seeds)
+    assert torch.equal(still, warped)
+
+
 def test_gradients_pass_the_masks() -> None:
     batch, lengths = features(40, 20)
     batch.requires_grad_()
@@ -104,6 +154,7 @@ def test_gradients_pass_the_masks() -> None:
         ({"num_time_masks": -1}, "num_time_masks=-1 must be a whole number of at least 0"),
         ({"max_frequency_mask": 2.5}, r"max_frequency_mask=2\.5 must be a whole number"),
         ({"max_time_fraction": 20}, "max_time_fraction=20 must be a number within"),
+        ({"max_time_warp": 0.5}, r"max_time_warp=0\.5 must be a whole number"),
         ({"fill": "noise"}, "fill='noise' must be one of 'mean', 'zero'"),
     ],
 )
