@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqlab.cli.chunks import add_chunk_option, set_chunks
 from seqlab.cli.decoding_options import add_decoding_options, chosen_decoder
 from seqlab.cli.terminal import Progress, print_json, print_table
 from seqlab.cli.train import add_allow_module
@@ -38,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print everything, every utterance too, as JSON"
     )
+    add_chunk_option(parser)
     add_decoding_options(parser)
     add_allow_module(parser)
 
@@ -117,6 +119,7 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(f"{args.manifest} has 0 utterances, must have at least 1")
     model = load_model(args.model, args.allow_module)
     warn_if_synthetic(model)
+    set_chunks(model, args)
     decoder = chosen_decoder(args, model)
     with Progress(len(utterances), "evaluating") as progress:
         evaluation = evaluate(

@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqlab.cli import recognise
+from seqlab.cli.chunks import add_chunk_option, set_chunks
 from seqlab.cli.decoding_options import add_decoding_options, chosen_decoder
 from seqlab.cli.terminal import print_json
 from seqlab.cli.transcribe_files import FORMATS, Target, journaled, run_key, targets, write_whole
 from seqlab.cli.transcribe_job import Job
-from seqlab.errors import DataError, ModelError
+from seqlab.errors import DataError
 
 if TYPE_CHECKING:
     from seqlab.inference.stitching import Heard
-    from seqlab.model import SpeechModel
     from seqlab.text.segments import TimedSegment
 
 
@@ -65,12 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     live.add_argument(
         "--rate", type=int, metavar="HZ", help="of raw samples; default: the model's own"
     )
-    live.add_argument(
-        "--chunk-frames",
-        type=int,
-        metavar="N",
-        help="encoded frames that an encoder with attention waits for; 0: whole utterances",
-    )
+    add_chunk_option(live)
     add_decoding_options(parser)
     add_allow_module(parser)
 
@@ -94,20 +89,6 @@ def check_options(args: argparse.Namespace) -> None:
         raise DataError("--json and --times go without --format and -o; take --format json or ctm")
     if args.batch_size < 1:
         raise DataError(f"--batch-size {args.batch_size} must be at least 1")
-
-
-def set_chunks(model: SpeechModel, chunk_frames: int | None) -> None:
-    """Give the encoder its chunks.
-
-    Raises:
-        ModelError: it has none.
-    """
-    if chunk_frames is None:
-        return
-    if not hasattr(model.encoder, "chunk_frames"):
-        raise ModelError(f"--chunk-frames is not for {type(model.encoder).__name__}; leave it out")
-    encoder: Any = model.encoder
-    encoder.chunk_frames = chunk_frames
 
 
 def as_json(file: str, segments: Sequence[TimedSegment]) -> dict[str, Any]:
@@ -196,7 +177,7 @@ def run(args: argparse.Namespace) -> int:
     model = load_model(args.model, args.allow_module)
     recognise.check_task(model, args.model, "transcription")
     warn_if_synthetic(model)
-    set_chunks(model, args.chunk_frames)
+    set_chunks(model, args)
     decoder = chosen_decoder(args, model)
     if args.stream is not None:
         from seqlab.cli import transcribe_live

@@ -61,6 +61,11 @@ def test_hotwords_change_answers(call: Call, speech: Trained) -> None:
     assert heard("--hotword", f"{word}=60") > heard("--hotword", f"{word}=0.001")
 
 
+def test_evaluate_sets_chunks_of_encoders_that_have_them(call: Call, speech: Trained) -> None:
+    refused = call("evaluate", speech.run, speech.corpus / "dev.jsonl.gz", "--chunk-frames", "8")
+    assert refused.code == 2 and "--chunk-frames is not for" in refused.err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -11,6 +11,7 @@ import torch
 from seqlab.audio import save_audio
 from seqlab.data.config import split_path
 from seqlab.data.manifest import Utterance, write_manifest
+from seqlab.inference.live import LiveTranscriber
 from seqlab.model import SpeechModel
 from seqlab.recipe import Recipe, check_recipe, load_recipe, train_recipe
 
@@ -64,6 +65,9 @@ def test_recipe_trains_two_steps(path: Path, tmp_path: Path) -> None:
     assert model.facts["synthetic"] == recipe.synthetic
     wav = next((tmp_path / "data").glob("*.wav"))
     assert len(model.transcribe(wav) if model.task == "transcription" else model.classify(wav)) == 1
+    if recipe.encoder.get("init_args", {}).get("dynamic_chunks"):
+        model.encoder.chunk_frames = 8  # type: ignore[assignment]
+        LiveTranscriber(model)  # refuses what cannot stream
 
 
 def make_corpus(folder: Path, recipe: Recipe, speakers: tuple[str, ...]) -> None:
