@@ -11,7 +11,7 @@ from torch import Tensor
 from seqlab.checks import check_range
 from seqlab.frontend.voice_activity import voice_activity
 
-__all__ = ["Cutting", "Piece", "cut_pieces"]
+__all__ = ["Cutting", "Piece", "cut_pieces", "speech_decisions"]
 
 _HOP_S = 0.01  # between decisions on speech
 _BEHIND_S = 10.0  # heard again before what is decided: noise and the loudest voice are learnt there
@@ -114,15 +114,18 @@ def cut_pieces(
     """
     cutting = cutting or Cutting()
     cutter = _Cutter(cutting, max(1, round(_HOP_S * sample_rate)), sample_rate)
-    for samples, active in _decided(blocks, sample_rate, cutter.hop, cutting):
+    for samples, active in speech_decisions(blocks, sample_rate, cutter.hop, cutting):
         yield from cutter.take(samples, active)
     yield from cutter.end()
 
 
-def _decided(
+def speech_decisions(
     blocks: Iterable[Tensor], sample_rate: int, hop: int, cutting: Cutting
 ) -> Iterator[tuple[Tensor, list[bool]]]:
-    """The samples in order, and for each ``hop`` of them whether there is speech."""
+    """The samples in order, and for each ``hop`` of them whether there is speech.
+
+    The blocks' own lengths change nothing.
+    """
     decide = max(1, round(cutting.decide_s * sample_rate / hop)) * hop
     ahead = round(cutting.ahead_s * sample_rate / hop) * hop
     behind = round(_BEHIND_S * sample_rate / hop) * hop

@@ -11,12 +11,11 @@ from torch import Tensor
 from seqlab.contracts import Hypothesis
 from seqlab.decoding.greedy_stream import GreedyCTCStream
 from seqlab.errors import ModelError
+from seqlab.inference.encoding import EncodedStream, ListenerState, why_not_streamed
 from seqlab.model import SpeechModel
 from seqlab.recordings import evaluating
 
 __all__ = ["Listener", "ListenerState", "LiveState", "LiveTranscriber", "StreamDecoder"]
-
-_CHUNK = "assign encoder.chunk_frames (seqlab transcribe --chunk-frames 16)"
 
 
 class StreamDecoder(Protocol):
@@ -43,38 +42,9 @@ def why_not_live(model: SpeechModel) -> str | None:
     Args:
         model: A recogniser or classifier, in any mode.
     """
-    encoder, name = model.encoder, type(model.encoder).__name__
     if model.head.output != "frames":
         return f"{type(model.head).__name__} gives no answer for each frame; train with CTC"
-    if not encoder.causal:
-        if getattr(encoder, "chunk_frames", None) == 0:
-            return f"{name} hears whole utterances; {_CHUNK}, best after training with chunks"
-        return f"{name} looks ahead to the end; train one with causal=True, or with chunks"
-    if model.normalizer is not None and not model.normalizer.can_stream:
-        return (
-            f"{type(model.normalizer).__name__} needs the whole utterance; train with GlobalCMVN "
-            "or SlidingCMVN"
-        )
-    if not getattr(model.frontend, "can_stream", True):
-        return f"{type(model.frontend).__name__} needs the whole utterance for its dynamic_range"
-    return None
-
-
-@dataclass(frozen=True)
-class ListenerState:
-    """Where a stream stands between two steps; never changed by them.
-
-    Args:
-        frontend: Of the front end.
-        normalizer: Of the normalizer; None without one.
-        encoder: Of the encoder.
-        features: Frames that the encoder was given.
-    """
-
-    frontend: Any
-    normalizer: Any
-    encoder: Any
-    features: int = 0
+    return why_not_streamed(model)
 
 
 class Listener:
@@ -94,61 +64,28 @@ class Listener:
         if reason is not None:
             raise ModelError(f"this model cannot hear speech as it comes: {reason}")
         self.model = model
+        self._encoded = EncodedStream(model)
 
     def initial_state(self) -> ListenerState:
         """The state before the first sample."""
-        model = self.model
-        normalizer = None if model.normalizer is None else model.normalizer.initial_state()
-        return ListenerState(
-            model.frontend.initial_state(), normalizer, model.encoder.initial_state()
-        )
+        return self._encoded.initial_state()
 
     def step(self, samples: Tensor, state: ListenerState) -> tuple[Tensor, ListenerState]:
         """Log-probabilities (T', C) that the next samples (n,) complete, and the new state."""
-        model = self.model
-        with evaluating(model), torch.inference_mode():
-            waveform = samples.to(model.device, torch.float32)[None]
-            features, frontend = model.frontend.step(waveform, state.frontend)
-            normalizer = state.normalizer
-            if model.normalizer is not None:
-                features, normalizer = model.normalizer.step(features, normalizer)
-            encoded, encoder = self._encode(features, state.encoder)
-        count = state.features + features.shape[1]
-        return self._answers(encoded), ListenerState(frontend, normalizer, encoder, count)
+        encoded, state = self._encoded.step(samples, state)
+        return self._answers(encoded), state
 
     def flush(self, state: ListenerState) -> Tensor:
         """Log-probabilities (T', C) of the frames that only the end of the stream completes."""
-        model = self.model
-        with evaluating(model), torch.inference_mode():
-            features = model.frontend.flush(state.frontend)
-            if model.normalizer is not None:
-                first, normalizer = model.normalizer.step(features, state.normalizer)
-                features = torch.cat([first, model.normalizer.flush(normalizer)], 1)
-            first, encoder = self._encode(features, state.encoder)
-            return self._answers(torch.cat([first, self._rest(encoder)], 1))
+        return self._answers(self._encoded.flush(state))
 
     def restart(self, state: ListenerState) -> tuple[Tensor, ListenerState]:
         """End an utterance: the last log-probabilities (T', C) of the encoder, and its new start.
 
         Front end and normalizer go on, so that no sample is lost.
         """
-        with evaluating(self.model), torch.inference_mode():
-            rest = self._rest(state.encoder)
-        fresh = self.model.encoder.initial_state()
-        fresh_state = ListenerState(state.frontend, state.normalizer, fresh, state.features)
-        return self._answers(rest), fresh_state
-
-    def _encode(self, features: Tensor, state: Any) -> tuple[Tensor, Any]:
-        if features.shape[1] == 0:
-            return features.new_zeros(1, 0, self.model.encoder.output_dim), state
-        between = self.model.between()
-        looked: dict[str, Any] = {} if between is None else {"between": between}
-        return self.model.encoder.step(features, state, **looked)
-
-    def _rest(self, state: Any) -> Tensor:
-        between = self.model.between()
-        looked: dict[str, Any] = {} if between is None else {"between": between}
-        return self.model.encoder.flush(state, **looked)
+        rest, state = self._encoded.restart(state)
+        return self._answers(rest), state
 
     def _answers(self, encoded: Tensor) -> Tensor:
         model = self.model

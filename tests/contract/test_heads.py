@@ -41,6 +41,10 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         }
     },
     "CTCHead": {"last blank": {"blank": 6, "length_normalized": True, "dropout": 0.3}},
+    "KeywordHead": {
+        "background": {"background": [0, 6], "window": 3, "hard_frames": 4},
+        "one frame": {"window": 1, "dropout": 0.3, "background": [2]},
+    },
     "ClassifierHead": {
         "max": {"pooling": "max", "class_weights": [1, 2, 3, 4, 5, 6, 7.0]},
         "attention": {"pooling": "attention", "label_smoothing": 0.1, "dropout": 0.3},
