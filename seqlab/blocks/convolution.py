@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -36,6 +37,21 @@ class ConvLayer(nn.Module):
         self.activation: MaskedActivation | None = None
         if activation_name is not None:
             self.activation = MaskedActivation(activation_name, dropout, in_place=True)
+
+    @property
+    def input_dim(self) -> int:
+        """Channels of what comes in."""
+        return self._kernels()[0].in_channels
+
+    @property
+    def output_dim(self) -> int:
+        """Channels of what goes out."""
+        return self._kernels()[-1].out_channels
+
+    @property
+    def stride(self) -> int:
+        """Frames in for one frame out."""
+        return math.prod(kernel.stride[0] for kernel in self._kernels())
 
     def forward(self, sequence: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Map sequence (B, T, C), zero beyond lengths (B,), to (B, T', C') likewise, lengths."""
@@ -118,7 +134,8 @@ class SeparableConv(ConvLayer):
 
     Use it as the unit of time-channel separable networks: it costs a fraction of a full
     convolution of the same kernel. With ``kernel_size=1`` and ``stride=1`` only the pointwise
-    convolution is left. Arguments and errors are those of `NormalizedConv`, without dilation.
+    convolution is left. Arguments and errors are those of `NormalizedConv`; the dilation is that
+    of the depthwise kernel.
 
     Source: Kriman et al. 2020, "QuartzNet", section 2.
     """
@@ -132,11 +149,12 @@ class SeparableConv(ConvLayer):
         activation_name: str | None = "relu",
         dropout: float = 0.0,
         causal: bool = False,
+        dilation: int = 1,
     ) -> None:
         kind = CausalConv if causal else FrameConv
         kernels = [kind(input_dim, output_dim, bias=False)]
         if kernel_size != 1 or stride != 1:
-            depthwise = kind(input_dim, input_dim, kernel_size, stride, input_dim, bias=False)
+            depthwise = kind(input_dim, input_dim, kernel_size, stride, input_dim, False, dilation)
             kernels.insert(0, depthwise)
         super().__init__(kernels, activation_name, dropout)
 

@@ -25,7 +25,7 @@ class ClassifierHead(Head):
     Args:
         input_dim: Width D of an encoded frame, at least 1.
         num_classes: Labels, at least 2.
-        pooling: "mean", "max" or "attention".
+        pooling: "mean", "max", "attention" or "multihead" (four heads and two linear layers).
         label_smoothing: Share of the target that is spread evenly over all classes, in [0, 1).
         class_weights: One weight above 0 for each class, for classes of unequal number or
             importance; they are divided by their mean, so that the loss keeps its scale. None
@@ -66,7 +66,7 @@ class ClassifierHead(Head):
         self.label_smoothing = label_smoothing
         self.pooling = make_pooling(pooling, input_dim)
         self.dropout = Dropout(dropout)
-        self.linear = nn.Linear(input_dim, num_classes)
+        self.linear = nn.Linear(self.pooling.output_dim, num_classes)
         weights = None if class_weights is None else _normalized(class_weights, num_classes)
         self.register_buffer("class_weights", weights, persistent=False)
 

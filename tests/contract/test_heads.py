@@ -48,6 +48,7 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "ClassifierHead": {
         "max": {"pooling": "max", "class_weights": [1, 2, 3, 4, 5, 6, 7.0]},
         "attention": {"pooling": "attention", "label_smoothing": 0.1, "dropout": 0.3},
+        "multihead": {"pooling": "multihead"},
     },
 }
 CASES = [
