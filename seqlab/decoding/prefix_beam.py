@@ -16,7 +16,7 @@ from seqlab.decoding.hotwords import DEFAULT_BOOST, Hotwords, Phrases
 from seqlab.decoding.kernels.frames import advance
 from seqlab.decoding.kernels.layout import Fusion
 from seqlab.decoding.prefix_beam_answers import Answers
-from seqlab.decoding.prefix_beam_lexicon import Lexicon
+from seqlab.decoding.prefix_beam_lexicon import Lexicon, spelled_lexicon
 from seqlab.decoding.prefix_beam_options import (
     Rows,
     check_finite,
@@ -144,9 +144,13 @@ class PrefixBeamDecoder:
     def for_tokenizer(cls, tokenizer: Any, frame_s: float, **options: Any) -> Self:
         """A decoder for the tokens of a fitted tokenizer; ``options`` are the constructor's.
 
+        Tokens that do not spell words, such as phones, search the words of the tokenizer's
+        lexicon, or those of the list ``lexicon`` as it spells them.
+
         Raises:
             SeqlabError: The tokenizer has no blank, or an option is out of range.
         """
+        options["lexicon"] = spelled_lexicon(tokenizer, options.get("lexicon"))
         return cls(TokenUnits.of_tokenizer(tokenizer), frame_s, **options)
 
     def with_weights(

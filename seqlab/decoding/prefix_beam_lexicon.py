@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -102,6 +103,36 @@ class WordList:
             owners += [number] * len(found)
         _check_some(owners)
         return cls(tuple(lexicon), Trie.of(sequences), np.array(owners, np.int32), True, True)
+
+
+def spelled_lexicon(tokenizer: Any, lexicon: Lexicon | None) -> Lexicon | None:
+    """The lexicon of a search whose tokens do not spell words, such as phones.
+
+    Args:
+        tokenizer: of the tokens; one with a ``lexicon`` spells its words by ``spellings``.
+        lexicon: words to keep to, a mapping that spells them, or None for all that the tokenizer
+            knows.
+
+    Returns:
+        What was given, where the tokens spell words or the lexicon is a mapping; otherwise a
+        mapping. Where a token parts words, each spelling comes with it and, for the last word,
+        without.
+
+    Raises:
+        DataError: the tokenizer cannot spell a word of the list.
+    """
+    known = getattr(tokenizer, "lexicon", None)
+    if known is None or isinstance(lexicon, Mapping | str):
+        return lexicon
+    boundary = getattr(tokenizer, "boundary", "")
+    ends: list[tuple[int, ...]] = [()]
+    if boundary:
+        ends.append((tokenizer.tokens.index(boundary),))
+    words = known if lexicon is None else map(tokenizer.normalize, lexicon)
+    return {
+        word: [(*spelling, *end) for spelling in tokenizer.spellings(word) for end in ends]
+        for word in dict.fromkeys(words)
+    }
 
 
 def _check_some(words: Sequence[object]) -> None:

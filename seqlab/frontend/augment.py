@@ -140,7 +140,8 @@ class SpecAugment(Described, nn.Module):
         """True where masked, (B, T, F)."""
         total = self.num_time_masks + self.num_frequency_masks
         counters = torch.arange(2 * total, device=features.device)
-        draws = uniform(seeds.to(features.device).unsqueeze(1), counters).reshape(len(seeds), total, 2)
+        draws = uniform(seeds.to(features.device).unsqueeze(1), counters)
+        draws = draws.reshape(len(seeds), total, 2)
         in_time, in_frequency = draws[:, : self.num_time_masks], draws[:, self.num_time_masks :]
         longest = (lengths.double() * self.max_time_fraction).floor().clamp(max=self.max_time_mask)
         widest = lengths.new_full(lengths.shape, min(self.max_frequency_mask, features.shape[2]))

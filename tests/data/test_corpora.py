@@ -109,6 +109,17 @@ class TestAn4:
         prepare("an4", source, dest / "all", dev_speakers="")
         assert len(splits(dest / "all")["train"]) == 2
 
+    def test_the_dictionary_becomes_a_lexicon(self, write_audio, source: Path, dest: Path) -> None:
+        self.write(source, "<s> A </s> (an1-fash-b)\n")
+        write_audio("wav/an1-fash-b.wav", "wav/an9-fcaw-b.wav", folder=source, rate=16000)
+        prepare("an4", source, dest)
+        assert not (dest / "lexicon.txt").exists()
+        text = "A   AH\nA(2)   EY\nTEN  T EH N\nELEVEN  AH L EH V\nELEVEN(2)  IY L EH V\n"
+        (source / "etc" / "an4.dic").write_text(text)
+        prepare("an4", source, dest)
+        lines = (dest / "lexicon.txt").read_text().splitlines()
+        assert lines == ["a EY", "a AH", "eleven AH L EH V", "eleven IY L EH V", "ten T EH N"]
+
     def test_sphere_files(self, source: Path, dest: Path) -> None:
         self.write(source, "YES (an1-fash-b)\n", "TEN (an9-fcaw-b)\n")
         tone = np.sin(np.arange(1600) / 20)

@@ -10,6 +10,7 @@ import torch
 from seqlab.decoding.prefix_beam import PrefixBeamDecoder
 from seqlab.decoding.prefix_beam_units import TokenUnits
 from seqlab.errors import SeqlabError
+from seqlab.text.phones import PhoneTokenizer
 
 CHARACTERS = TokenUnits.characters(["-", " ", "a", "b"])
 
@@ -68,6 +69,23 @@ def test_nothing_said_has_no_words():
     decoder = PrefixBeamDecoder(CHARACTERS, 1.0, n_best=3)
     assert decode(decoder, rows([0, 0], 4))[1] == []
     assert decode(decoder, torch.zeros(1, 0, 4))[1] == []
+
+
+@pytest.mark.parametrize("boundary", ["", "|"])
+def test_phones_search_the_lexicon_of_their_tokenizer(boundary):
+    lexicon = {"tea": ["t iy"], "eat": ["iy t"], "eighty": ["ey t iy", "ey d iy"]}
+    tokenizer = PhoneTokenizer(lexicon=lexicon, boundary=boundary).fit(["tea eat eighty"])
+    decoder = PrefixBeamDecoder.for_tokenizer(tokenizer, 1.0, word_bonus=0.1)
+    names = ["ey", "d", "iy", "<blank>", *([boundary] if boundary else []), "iy", "t"]
+    path = [tokenizer.tokens.index(name) for name in names]
+    answers, words = decode(decoder, rows(path, len(tokenizer.tokens)))
+    assert answers[0].text == "eighty eat"
+    assert [text for text, _, _ in words] == ["eighty", "eat"]
+    # of a list, only its words are allowed, spelled as the tokenizer does
+    few = PrefixBeamDecoder.for_tokenizer(tokenizer, 1.0, lexicon=["Eighty", "tea"])
+    assert decode(few, rows(path, len(tokenizer.tokens)))[0][0].text in ("eighty", "eighty tea")
+    with pytest.raises(SeqlabError, match="toe"):
+        PrefixBeamDecoder.for_tokenizer(tokenizer, 1.0, lexicon=["toe"])
 
 
 def test_what_is_refused():

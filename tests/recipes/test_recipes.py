@@ -18,6 +18,7 @@ from seqlab.recipe import Recipe, check_recipe, load_recipe, train_recipe
 RECIPES = Path(__file__).parents[2] / "recipes"
 FOUND = sorted(RECIPES.rglob("*.yaml"))
 SPEAKERS = ("ann", "bob")
+WORDS = ("yes", "no")
 
 
 def test_recipes_are_found() -> None:
@@ -46,10 +47,13 @@ def test_recipe_trains_two_steps(path: Path, tmp_path: Path) -> None:
     speakers = (*SPEAKERS, *load_recipe(path).data.hold_out_speakers)
     make_corpus(tmp_path / "data", load_recipe(path), speakers)
     subwords = load_recipe(path).text["class_path"].endswith("SentencePieceTokenizer")
+    phones = load_recipe(path).text["class_path"].endswith("PhoneTokenizer")
+    (tmp_path / "lexicon.txt").write_text("".join(f"{word} T EH N\n" for word in WORDS))
     recipe = load_recipe(
         path,
         [
             *(["--text.init_args.vocab_size=9"] if subwords else []),  # two words have no more
+            *([f"--text.init_args.lexicon={tmp_path / 'lexicon.txt'}"] if phones else []),
             f"--data.root={tmp_path / 'data'}",
             "--data.batch_size=4",
             "--data.batch_duration_s=null",
@@ -83,7 +87,7 @@ def make_corpus(folder: Path, recipe: Recipe, speakers: tuple[str, ...]) -> None
             name = f"{place}-{number}"
             waveform = torch.randn(rate + 100 * number, generator=generator) * 0.1
             save_audio(folder / f"{name}.wav", waveform, rate)
-            target: dict[str, Any] = {field: ("yes", "no")[number // len(speakers) % 2]}
+            target: dict[str, Any] = {field: WORDS[number // len(speakers) % 2]}
             speaker = speakers[number % len(speakers)]
             utterances.append(
                 Utterance(

@@ -10,9 +10,11 @@ from seqlab.data.corpora._raw import convert_raw
 from seqlab.data.manifest import Utterance, from_file
 from seqlab.data.table import read_lines
 from seqlab.errors import DataError
+from seqlab.text.lexicon import Lexicon
 
 DEV_SPEAKERS = "fbbh fjam fjdn fsaf2 mblw mcrt mnfe mrjc2"
 SAMPLE_RATE = 16000
+DICTIONARY = "etc/an4.dic"
 _LINE = re.compile(r"(.*?)\s*\(([^()\s]+)\)\s*")
 _EXPECTED = "manifest.tsv, or etc/an4_train.transcription and a folder wav or audio"
 
@@ -37,7 +39,8 @@ def prepare(
             manifest.tsv.
         byte_order: of headerless .raw files, ``little``, ``big`` or ``auto`` (the one that
             sounds like speech).
-        dest: folder for .raw files converted to WAV (``audio/`` in it).
+        dest: folder for ``lexicon.txt``, from the corpus's own dictionary ``etc/an4.dic`` where
+            there is one, and for .raw files converted to WAV (``audio/`` in it).
 
     Raises:
         DataError: another layout, a line that cannot be read, or missing audio.
@@ -45,6 +48,8 @@ def prepare(
     Source: speech.cs.cmu.edu/databases/an4.
     """
     require_folder(source, "AN4", _EXPECTED)
+    if dest is not None and (source / DICTIONARY).is_file():
+        _write_lexicon(source / DICTIONARY, dest / "lexicon.txt")
     if (source / "manifest.tsv").is_file():
         return table_splits(source / "manifest.tsv")
     lists = {split: source / "etc" / f"an4_{split}.transcription" for split in ("train", "test")}
@@ -69,6 +74,18 @@ def prepare(
                 from_file(audio, utterance_id, transcript=transcript, speaker=speaker)
             )
     return {name: utterances for name, utterances in splits.items() if utterances}
+
+
+def _write_lexicon(source: Path, dest: Path) -> None:
+    """The dictionary in Kaldi's format; the word ``A`` is first of all the letter, as it is said.
+
+    CMU's file has the article's sound first, but the texts are spelled names and numbers.
+    """
+    lexicon = Lexicon.read(source, "cmudict")
+    pairs = [(word.lower(), one) for word, one in lexicon.pairs()]
+    pairs.sort(key=lambda pair: (pair[0], pair[0] == "a" and pair[1].phones != ("EY",)))
+    dest.parent.mkdir(parents=True, exist_ok=True)
+    Lexicon.from_pairs(pairs).write(dest, "lexicon")
 
 
 def _audio_by_id(source: Path) -> dict[str, Path]:
