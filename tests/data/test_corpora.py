@@ -111,7 +111,8 @@ class TestAn4:
 
     def test_the_dictionary_becomes_a_lexicon(self, write_audio, source: Path, dest: Path) -> None:
         self.write(source, "<s> A </s> (an1-fash-b)\n")
-        write_audio("wav/an1-fash-b.wav", "wav/an9-fcaw-b.wav", folder=source, rate=16000)
+        write_audio("wav/an1-fash-b.wav", folder=source, rate=16000)
+        write_audio("wav/an9-fcaw-b.wav", folder=source, rate=16000)
         prepare("an4", source, dest)
         assert not (dest / "lexicon.txt").exists()
         text = "A   AH\nA(2)   EY\nTEN  T EH N\nELEVEN  AH L EH V\nELEVEN(2)  IY L EH V\n"
