@@ -6,13 +6,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from seqlab.blocks.cnn import ImageConv, ResidualImageBlock
+from seqlab.blocks.cnn import ImageConv
 from seqlab.blocks.convolution import (
     MaskedActivation,
     SeparableConv,
     SqueezeExcitation,
 )
 from seqlab.blocks.frames import FrameConv
+from seqlab.blocks.image_residual import ResidualImageBlock
 from seqlab.blocks.subsampling import ConvSubsampling
 from seqlab.errors import SeqlabError
 from seqlab.lengths import valid_mask, zero_padding
