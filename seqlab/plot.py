@@ -1,4 +1,4 @@
-"""Pictures of features: for notebooks, ``seqlab features --plot`` and the training report.
+"""Pictures of features and of detectors, for notebooks, reports and the command line.
 
 Figures are made without matplotlib's global state, so nothing opens a window and many can be
 drawn in one process.
@@ -7,7 +7,9 @@ drawn in one process.
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Mapping
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +19,8 @@ from seqlab.errors import SeqlabError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from seqlab.detection import DetectionCurve
 
 Picture: TypeAlias = npt.NDArray[np.float32]
 
@@ -132,3 +136,71 @@ def plot_filterbank(weights: Tensor, sample_rate: int, title: str = "") -> Figur
     axes.set_ylabel("weight")
     axes.set_title(title, parse_math=False)
     return figure
+
+
+_PERCENT = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 40, 60, 80, 90, 95, 98, 99)
+
+
+def plot_detection(
+    curves: Mapping[str, DetectionCurve],
+    chosen: Mapping[str, float] | None = None,
+    title: str = "",
+) -> Figure:
+    """Draw misses over false alarms per hour, a line for each phrase.
+
+    False alarms are on a logarithmic axis, down to where the negatives tell nothing any more, and
+    misses on one of normal deviates, on which a detector's line is about straight.
+
+    Args:
+        curves: by phrase, one at least.
+        chosen: threshold of each phrase that is in use; drawn as a point.
+        title: text above the picture.
+
+    Returns:
+        A matplotlib figure; ``figure.savefig(path)`` writes it.
+
+    Raises:
+        SeqlabError: no curves.
+    """
+    from matplotlib.figure import Figure
+
+    if not curves:
+        raise SeqlabError("no detection curves to draw; pass one at least")
+    figure = Figure(figsize=(7.2, 4.8), layout="constrained")
+    axes = figure.subplots()
+    resolution = min(curve.resolution for curve in curves.values())
+    none = resolution / 2  # where no false alarm at all is drawn
+    for number, (name, curve) in enumerate(curves.items()):
+        alarms = np.where(curve.false_alarms_per_hour > 0, curve.false_alarms_per_hour, none)
+        height = _deviates(curve.false_rejection_rates)
+        colour = f"C{number % 10}"
+        axes.plot(alarms, height, drawstyle="steps-pre", color=colour, label=name, linewidth=1.6)
+        if chosen is not None and name in chosen:
+            place = min(int(np.searchsorted(curve.thresholds, chosen[name])), len(alarms) - 1)
+            axes.plot(alarms[place], height[place], "o", color=colour, markersize=7, clip_on=False)
+    _detection_axes(axes, resolution, max(c.false_alarms_per_hour[0] for c in curves.values()))
+    axes.legend(frameon=False, fontsize=9)
+    axes.set_title(title, parse_math=False)
+    return figure
+
+
+def _detection_axes(axes: Any, resolution: float, most: float) -> None:
+    axes.set_xscale("log")
+    left, right = resolution / 2, max(min(most, 200 * resolution), 4 * resolution)
+    axes.set_xlim(left / 1.15, right)
+    axes.axvspan(left / 1.15, resolution, color="0.93", linewidth=0)
+    ticks = [left] + [resolution * 10**p * f for p in range(4) for f in (1, 2, 5)]
+    ticks = [tick for tick in ticks if tick <= right]
+    axes.set_xticks(ticks, ["none"] + [f"{tick:.2g}" for tick in ticks[1:]])
+    axes.minorticks_off()
+    axes.set_xlabel(f"false alarms per hour (one in all negatives: {resolution:.2g})")
+    axes.set_yticks(_deviates(np.array(_PERCENT) / 100), [f"{p:g}" for p in _PERCENT])
+    axes.set_ylim(*_deviates(np.array([0.001, 0.99])))
+    axes.set_ylabel("missed (%)")
+    axes.grid(alpha=0.3)
+
+
+def _deviates(shares: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Standard normal deviates of shares, cut at a twentieth of a percent from either end."""
+    normal = NormalDist()
+    return np.array([normal.inv_cdf(min(max(share, 5e-4), 1 - 5e-4)) for share in shares])

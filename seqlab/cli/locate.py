@@ -54,12 +54,21 @@ def load_model(name: str, allow_modules: Sequence[str] = ()) -> SpeechModel:
     """
     from seqlab.model import SpeechModel
 
+    return SpeechModel.load(model_folder(name), allow_modules=allow_modules)
+
+
+def model_folder(name: str) -> Path:
+    """The model folder itself, where a run folder may be named.
+
+    Raises:
+        ModelError: a file.
+    """
     folder = Path(name).expanduser()
     if folder.is_file():
         raise ModelError(f"{name} is a file, must be a model folder; checkpoints are not models")
     if (folder / "model").is_dir() and not (folder / "config.json").exists():
-        folder = folder / "model"
-    return SpeechModel.load(folder, allow_modules=allow_modules)
+        return folder / "model"
+    return folder
 
 
 def warn_if_synthetic(model: SpeechModel) -> None:

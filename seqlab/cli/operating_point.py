@@ -1,0 +1,142 @@
+"""Choose the thresholds of a keyword model for a wanted rate of false alarms.
+
+Hears recordings of the keywords, and hours of sound without them, by the very detector that
+seqlab spot runs; writes the thresholds that miss least into the model folder as spotting.json,
+which seqlab spot then uses, and a picture of misses over false alarms as spotting.png.
+
+example: seqlab operating-point runs/wake --positives dev.jsonl --negatives other.jsonl
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from seqlab.cli.spotting_options import add_spotting_options, chosen
+from seqlab.cli.terminal import print_json, print_table, say
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from seqlab.inference.operating_point import Measurement, OperatingPoint
+
+PICTURE = "spotting.png"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe ``seqlab operating-point``."""
+    from seqlab.cli.train import add_allow_module
+
+    parser.add_argument("model", metavar="MODEL", help="a model folder or a run folder")
+    for name, what in (
+        ("positives", "recordings of a keyword each, not those of the test"),
+        ("negatives", "hours without the keywords"),
+    ):
+        parser.add_argument(f"--{name}", required=True, metavar="MANIFEST", help=what)
+        parser.add_argument(f"--{name}-split", metavar="SPLIT", help="of a .tsv table with several")
+    parser.add_argument(
+        "--false-alarms-per-hour",
+        type=float,
+        default=0.4,
+        metavar="RATE",
+        help="that are allowed, of each keyword; default: 0.4",
+    )
+    parser.add_argument("--by-speaker", action="store_true", help="show misses of each speaker")
+    parser.add_argument("--dry-run", action="store_true", help="show the figures, write nothing")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_spotting_options(parser)
+    add_allow_module(parser)
+
+
+def figures(point: OperatingPoint, measured: Measurement) -> list[dict[str, object]]:
+    """A row a keyword."""
+    rows: list[dict[str, object]] = []
+    for label, phrase in point.phrases.items():
+        curve = measured.curves[label]
+        rate = phrase.false_alarms / point.negative_hours
+        rows.append(
+            {
+                "label": label,
+                "threshold": phrase.threshold,
+                "missed": phrase.missed,
+                "keywords": phrase.total,
+                "miss_rate": phrase.missed / phrase.total,
+                "false_alarms": phrase.false_alarms,
+                "false_alarms_per_hour": rate,
+                "at_most_per_hour": curve.most_alarms(rate),
+            }
+        )
+    return rows
+
+
+def show(args: argparse.Namespace, point: OperatingPoint, measured: Measurement) -> None:
+    """Print the figures, and what they cannot tell."""
+    from seqlab.detection import miss_rates
+
+    rows = figures(point, measured)
+    used = {label: phrase.threshold for label, phrase in point.phrases.items()}
+    speakers = miss_rates(measured.trials, used, "speaker") if args.by_speaker else {}
+    if args.json:
+        facts = {name: {"missed": m.missed, "keywords": m.total} for name, m in speakers.items()}
+        print_json({"negative_hours": point.negative_hours, "labels": rows, "speakers": facts})
+        return
+    columns = ["label", "threshold", "missed", "of", "%", "false alarms", "per hour", "at most"]
+    cells = [
+        [r["label"], f"{r['threshold']:.4f}", r["missed"], r["keywords"],
+         f"{100 * float(str(r['miss_rate'])):.2f}", r["false_alarms"],
+         f"{r['false_alarms_per_hour']:.2f}", f"{r['at_most_per_hour']:.2f}"]
+        for r in rows
+    ]  # fmt: skip
+    print_table(columns, cells)
+    if speakers:
+        print_table(
+            ["speaker", "missed", "of", "%"],
+            [[n, m.missed, m.total, f"{100 * m.rate:.2f}"] for n, m in speakers.items()],
+        )
+    hours = point.negative_hours
+    say(
+        f"{hours:.2f} hours of negatives: one false alarm is {1 / hours:.2f} an hour; "
+        '"at most" is what the true rate may be, with 95 % confidence'
+    )
+    if 0 < point.wanted < 1 / hours:
+        say(
+            f"note: {point.wanted:g} an hour is finer than that; only none at all was allowed. "
+            f"{1 / point.wanted:.1f} hours of negatives can tell"
+        )
+
+
+def save(folder: Path, point: OperatingPoint, measured: Measurement) -> None:
+    """Write the operating point, and the picture."""
+    import io
+
+    from seqlab.data.manifest import write_atomically
+    from seqlab.inference.operating_point import FILE_NAME
+    from seqlab.plot import plot_detection
+
+    used = {label: phrase.threshold for label, phrase in point.phrases.items()}
+    picture = io.BytesIO()
+    title = f"{point.negative_hours:.1f} hours of negatives, {len(measured.trials)} keywords"
+    plot_detection(measured.curves, used, title).savefig(picture, format="png", dpi=150)
+    write_atomically(folder / PICTURE, picture.getvalue())
+    point.save(folder)
+    say(f"wrote {folder / FILE_NAME} and {PICTURE}")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, choose, show and save."""
+    from seqlab.cli.locate import load_model, model_folder
+    from seqlab.data.manifest import read_manifest
+    from seqlab.inference.operating_point import Measurement, choose
+    from seqlab.inference.spotting import KeywordSpotter
+
+    positives = read_manifest(args.positives, args.positives_split)
+    negatives = read_manifest(args.negatives, args.negatives_split)
+    model = load_model(args.model, args.allow_module)
+    found = chosen(args, None)
+    spotter = KeywordSpotter(model, found.settings, block_s=5.0, **found.windows)
+    measured = Measurement.of(spotter, positives, negatives)
+    point = choose(measured, args.false_alarms_per_hour, spotter, **found.windows)
+    show(args, point, measured)
+    if not args.dry_run:
+        save(model_folder(args.model), point, measured)
+    return 0
