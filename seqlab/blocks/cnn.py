@@ -2,163 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seqlab.blocks.checks import check_odd
 from seqlab.blocks.convolution import MaskedActivation
+from seqlab.blocks.image import CausalImageConv, ImageConv
 from seqlab.blocks.normalization import MaskedBatchNorm
 from seqlab.blocks.streaming import full_lengths
 from seqlab.checks import check_at_least
-from seqlab.errors import SeqlabError
-from seqlab.lengths import Length, strided_length, zero_padding
-
-Sides = int | tuple[int, int]  # of time and frequency, or of both
-
-
-def sides(name: str, value: Sides) -> tuple[int, int]:
-    """Sizes in time and frequency, each at least 1; one number stands for both.
-
-    Raises:
-        SeqlabError: If it is neither a number nor a pair, or a size is below 1.
-
-    >>> sides("kernel_size", 3), sides("kernel_size", (1, 5))
-    ((3, 3), (1, 5))
-    """
-    pair = tuple(value) if isinstance(value, Sequence) else (value, value)
-    if len(pair) != 2:
-        raise SeqlabError(f"{name}={value!r} must be one number, or a pair (time, frequency)")
-    for side in pair:
-        check_at_least(name, side, 1)
-    return pair[0], pair[1]
-
-
-class ImageConv(nn.Conv2d):
-    """A centred 2-D convolution over images (B, T, F, C), whose channels come last.
-
-    Use it in place of ``torch.nn.Conv2d``, whose parameters it has: frames stay on the second
-    axis, and the layout is the one that runs fastest on a CPU. Sizes may differ between time and
-    frequency: a pair (time, frequency), or one number for both.
-
-    Args:
-        input_dim: Input channels C, at least 1.
-        output_dim: Output channels, at least 1.
-        kernel_size: Frames and bins under the kernel, odd.
-        time_stride: Frames between outputs, at least 1.
-        frequency_stride: Bins between outputs, at least 1.
-        bias: Whether a bias is added; then padding does not stay zero.
-        dilation: Frames and bins between the taps of the kernel, at least 1.
-        groups: Channel groups; ``input_dim`` makes a depthwise convolution.
-
-    Raises:
-        SeqlabError: If a size is out of range, or ``groups`` does not divide the channels.
-
-    Example:
-        >>> import torch
-        >>> ImageConv(1, 4, 3, time_stride=2)(torch.zeros(1, 9, 40, 1)).shape
-        torch.Size([1, 5, 40, 4])
-    """
-
-    def __init__(
-        self,
-        input_dim: int,
-        output_dim: int,
-        kernel_size: Sides = 3,
-        time_stride: int = 1,
-        frequency_stride: int = 1,
-        bias: bool = False,
-        dilation: Sides = 1,
-        groups: int = 1,
-    ) -> None:
-        check_at_least("input_dim", input_dim, 1)
-        check_at_least("output_dim", output_dim, 1)
-        check_at_least("time_stride", time_stride, 1)
-        check_at_least("frequency_stride", frequency_stride, 1)
-        check_at_least("groups", groups, 1)
-        kernel, spread = sides("kernel_size", kernel_size), sides("dilation", dilation)
-        for side in kernel:
-            check_odd("kernel_size", side)
-        if input_dim % groups or output_dim % groups:
-            raise SeqlabError(
-                f"groups={groups} must divide input_dim={input_dim} and output_dim={output_dim}; "
-                "1 connects all channels"
-            )
-        super().__init__(
-            input_dim,
-            output_dim,
-            kernel,
-            stride=(time_stride, frequency_stride),
-            padding=(spread[0] * (kernel[0] // 2), spread[1] * (kernel[1] // 2)),
-            dilation=spread,
-            groups=groups,
-            bias=bias,
-        )
-
-    @property
-    def span(self) -> int:
-        """Frames from the first to the last under the kernel."""
-        return self.dilation[0] * (self.kernel_size[0] - 1) + 1
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Image (B, T, F, C), zero beyond its lengths, to (B, T', F', C')."""
-        return self._convolve(image, self.span // 2)
-
-    def _convolve(self, image: Tensor, time_padding: int) -> Tensor:
-        if image.shape[1] + 2 * time_padding < self.span:
-            bins = self.output_bins(image.shape[2])
-            return image.new_zeros(image.shape[0], 0, bins, self.out_channels)
-        image = functional.conv2d(
-            image.permute(0, 3, 1, 2),
-            self.weight,
-            self.bias,
-            stride=(self.stride[0], self.stride[1]),
-            padding=(time_padding, self.dilation[1] * (self.kernel_size[1] // 2)),
-            dilation=(self.dilation[0], self.dilation[1]),
-            groups=self.groups,
-        )
-        return image.permute(0, 2, 3, 1)
-
-    def output_lengths(self, lengths: Length) -> Length:
-        """Frames that ``forward`` returns for ``lengths`` frames: divided, rounded up."""
-        return strided_length(lengths, self.stride[0])
-
-    def output_bins(self, bins: int) -> int:
-        """Frequency bins F' that ``forward`` returns for ``bins``: divided, rounded up."""
-        return strided_length(bins, self.stride[1])
-
-
-class CausalImageConv(ImageConv):
-    """The same convolution looking back in time only, with a stride of 1; it follows streams.
-
-    Args:
-        input_dim: Input channels C, at least 1.
-        output_dim: Output channels, at least 1.
-        kernel_size: Side of the square kernel, odd.
-
-    Raises:
-        SeqlabError: If a size is out of range.
-    """
-
-    def __init__(self, input_dim: int, output_dim: int, kernel_size: int = 3) -> None:
-        super().__init__(input_dim, output_dim, kernel_size)
-
-    def forward(self, image: Tensor) -> Tensor:
-        """Image (B, T, F, C) to (B, T, F, C')."""
-        return self._convolve(functional.pad(image, (0, 0, 0, 0, self.kernel_size[0] - 1, 0)), 0)
-
-    def initial_state(self, batch_size: int, bins: int) -> Tensor:
-        """Frames (B, k - 1, F, C) before the first one: zeros."""
-        past = self.kernel_size[0] - 1
-        return self.weight.new_zeros(batch_size, past, bins, self.in_channels)
-
-    def step(self, image: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """The next frames (B, T, F, C) to (B, T, F, C'), and the new state."""
-        seen = torch.cat([state, image], dim=1)
-        state = seen[:, image.shape[1] :]
-        return self._convolve(seen, 0), state
+from seqlab.lengths import Length, zero_padding
 
 
 class ConvPoolBlock(nn.Module):

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from seqlab.blocks.cnn import ImageConv
 from seqlab.blocks.convolution import MaskedActivation
 from seqlab.blocks.dropout import Dropout
+from seqlab.blocks.image import ImageConv
 from seqlab.blocks.image_chain import ImageBlock, ImageChain, ImageLayer
 from seqlab.blocks.image_pooling import AverageImagePool, MaxImagePool
 from seqlab.blocks.normalization import MaskedBatchNorm

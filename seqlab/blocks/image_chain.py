@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
-from seqlab.blocks.cnn import ImageConv, Sides
 from seqlab.blocks.convolution import MaskedActivation
+from seqlab.blocks.image import ImageConv, Sides
 from seqlab.blocks.normalization import MaskedBatchNorm
 from seqlab.lengths import Length, zero_padding
 

@@ -6,8 +6,8 @@ import abc
 
 from torch import Tensor
 
-from seqlab.blocks.cnn import ImageConv
 from seqlab.blocks.convolution import MaskedActivation, SqueezeExcitation
+from seqlab.blocks.image import ImageConv
 from seqlab.blocks.image_chain import ImageBlock
 from seqlab.blocks.normalization import MaskedBatchNorm
 from seqlab.blocks.pooling import masked_mean

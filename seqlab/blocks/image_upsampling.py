@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seqlab.blocks.cnn import Sides, sides
+from seqlab.blocks.image import Sides, sides
 from seqlab.blocks.image_chain import ImageBlock
 from seqlab.checks import check_at_least, check_choice
 from seqlab.errors import SeqlabError

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from seqlab.blocks.checks import check_sequence
-from seqlab.blocks.cnn import ImageConv
 from seqlab.blocks.convolution import MaskedActivation
 from seqlab.blocks.frames import FrameConv
+from seqlab.blocks.image import ImageConv
 from seqlab.blocks.image_residual import ResidualImageBlock
 from seqlab.blocks.normalization import MaskedBatchNorm
 from seqlab.checks import check_at_least

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from seqlab.blocks.cnn import ImageConv
 from seqlab.blocks.convolution import (
     MaskedActivation,
     SeparableConv,
     SqueezeExcitation,
 )
 from seqlab.blocks.frames import FrameConv
+from seqlab.blocks.image import ImageConv
 from seqlab.blocks.image_residual import ResidualImageBlock
 from seqlab.blocks.subsampling import ConvSubsampling
 from seqlab.errors import SeqlabError
@@ -100,7 +100,7 @@ def test_subsampling_factor(factor, frames):
     [
         (lambda: FrameConv(3, 4, kernel_size=4), "use 3 or 5"),
         (lambda: FrameConv(3, 4, stride=0), "stride=0"),
-        (lambda: ImageConv(3, 4, kernel_size=2), "use 1 or 3"),
+        (lambda: ImageConv(3, 4, groups=2), "groups=2 must divide"),
         (lambda: ImageConv(3, 4, frequency_stride=0), "frequency_stride=0"),
         (lambda: ConvSubsampling(3, 4, factor=3), "must be 1, 2, 4 or 8"),
         (lambda: SqueezeExcitation(4, reduction=0), "reduction=0"),

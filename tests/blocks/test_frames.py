@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from seqlab.blocks.cnn import CausalImageConv, ConvPoolBlock
+from seqlab.blocks.cnn import ConvPoolBlock
 from seqlab.blocks.convolution import SeparableConv
 from seqlab.blocks.frames import CausalConv, ChunkedConv, FrameConv
+from seqlab.blocks.image import CausalImageConv
 from seqlab.blocks.streaming import chain_flush, chain_state, chain_step
 from seqlab.blocks.subsampling import ConvSubsampling
 from seqlab.errors import SeqlabError
