@@ -14,7 +14,7 @@ from seqlab.blocks.normalization import MaskedBatchNorm
 from seqlab.blocks.pooling import masked_mean
 from seqlab.blocks.streaming import chain_flush, chain_state, chain_step, full_lengths
 from seqlab.checks import check_at_least
-from seqlab.lengths import Length, zero_padding
+from seqlab.lengths import Length, strided_length, zero_padding
 
 
 class ConvLayer(nn.Module):
@@ -33,6 +33,7 @@ class ConvLayer(nn.Module):
     ) -> None:
         super().__init__()
         self.convolution = nn.Sequential(*kernels) if len(kernels) > 1 else kernels[0]
+        self.stride = math.prod(kernel.stride[0] for kernel in kernels)  # frames in for one out
         self.norm = MaskedBatchNorm(kernels[-1].out_channels)
         self.activation: MaskedActivation | None = None
         if activation_name is not None:
@@ -48,11 +49,6 @@ class ConvLayer(nn.Module):
         """Channels of what goes out."""
         return self._kernels()[-1].out_channels
 
-    @property
-    def stride(self) -> int:
-        """Frames in for one frame out."""
-        return math.prod(kernel.stride[0] for kernel in self._kernels())
-
     def forward(self, sequence: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Map sequence (B, T, C), zero beyond lengths (B,), to (B, T', C') likewise, lengths."""
         sequence, lengths = self.convolution(sequence), self.output_lengths(lengths)
@@ -60,9 +56,7 @@ class ConvLayer(nn.Module):
 
     def output_lengths(self, lengths: Length) -> Length:
         """Frames that ``forward`` returns for ``lengths`` frames."""
-        for layer in self._kernels():
-            lengths = layer.output_lengths(lengths)
-        return lengths
+        return strided_length(lengths, self.stride) if self.stride > 1 else lengths
 
     def initial_state(self, batch_size: int = 1) -> tuple[Tensor, ...]:
         """State before the first frame; causal layers only."""

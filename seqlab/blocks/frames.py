@@ -74,7 +74,7 @@ class FrameConv(nn.Conv1d):
 
     def output_lengths(self, lengths: Length) -> Length:
         """Frames that ``forward`` returns for ``lengths`` frames: divided, rounded up."""
-        return strided_length(lengths, self.stride[0])
+        return strided_length(lengths, self.stride[0]) if self.stride[0] > 1 else lengths
 
     def _convolve(self, sequence: Tensor, padding: int) -> Tensor:
         if sequence.shape[1] + 2 * padding < self.span:  # torch refuses to return no frame

@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.nn import functional
 
 from seqlab.checks import check_at_least
 from seqlab.errors import SeqlabError
-from seqlab.lengths import valid_mask, zero_padding
+from seqlab.lengths import is_traced, valid_mask, zero_padding
 
 _CACHED_ELEMENTS = 1 << 17
 
@@ -74,12 +75,9 @@ class MaskedBatchNorm(nn.Module):
                 f"sequence of shape {tuple(sequence.shape)} must end in {self.num_features}, "
                 "the num_features of this normalisation"
             )
-        padding = ~valid_mask(lengths, sequence.shape[1])
         if not self.training:
-            scale = self.weight * torch.rsqrt(self.running_var + self.eps)
-            normalized = sequence * scale + (self.bias - self.running_mean * scale)
-            evaluated: Tensor = zero_padding(normalized, lengths)
-            return evaluated
+            return self._evaluated(sequence, lengths)
+        padding = ~valid_mask(lengths, sequence.shape[1])
         count = lengths.sum() * sequence.shape[2:-1].numel()
         shift = _first_guess(sequence.detach(), lengths, padding).to(self.weight.dtype)
         if sequence.device.type == "cpu":
@@ -90,6 +88,22 @@ class MaskedBatchNorm(nn.Module):
         )
         self._track(mean, squares, total)
         return output
+
+    def _evaluated(self, sequence: Tensor, lengths: Tensor) -> Tensor:
+        frames = sequence.shape[1]
+        if is_traced(sequence):  # elementwise: no shapes to compute in an exported graph
+            scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+            normalized = sequence * scale + (self.bias - self.running_mean * scale)
+            return zero_padding(normalized, lengths)
+        statistics = (self.running_mean, self.running_var, self.weight, self.bias)
+        rows = sequence.to(self.weight.dtype).reshape(-1, self.num_features)
+        normalized = functional.batch_norm(rows, *statistics, eps=self.eps).view(sequence.shape)
+        if sequence.device.type != "cpu":
+            return _zero_(normalized, ~valid_mask(lengths, frames))
+        if not bool((lengths < frames).any()):
+            return normalized
+        padding = ~valid_mask(lengths, frames)
+        return _zero_(normalized, padding.flatten().nonzero().squeeze(1))
 
     @torch.no_grad()
     def _track(self, mean: Tensor, squares: Tensor, total: Tensor) -> None:
