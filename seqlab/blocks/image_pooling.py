@@ -157,15 +157,15 @@ class AverageImagePool(ImagePool):
             ceil_mode=True,
             count_include_pad=False,
         )
-        whole = torch.full_like(lengths[:1], image.shape[1])
-        share = self._counts(whole) / self._counts(lengths).clamp(min=1)
-        share = share[:, : self.output_lengths(image.shape[1])].to(pooled.dtype)
+        frames = image.shape[1]  # the padding of items has been counted; that is put right
+        whole = self._counts(torch.full_like(lengths, frames), frames)
+        share = whole.to(pooled.dtype) / self._counts(lengths, frames).clamp(min=1)
         return self._cut(pooled, image) * share[:, :, None, None]
 
-    def _counts(self, lengths: Tensor) -> Tensor:
+    def _counts(self, lengths: Tensor, frames: int) -> Tensor:
         """Frames (B, T') of each rectangle that are within ``lengths`` (B,)."""
-        most = self.output_lengths(int(lengths.max())) if lengths.numel() else 0
-        starts = torch.arange(most, device=lengths.device) * self.stride[0] - self.before[0]
+        starts = torch.arange(self.output_lengths(frames), device=lengths.device) * self.stride[0]
+        starts = starts - self.before[0]
         ends = torch.minimum(starts + self.kernel_size[0], lengths[:, None])
         return (ends - starts.clamp(min=0)).clamp(min=0)
 

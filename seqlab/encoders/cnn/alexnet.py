@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from seqlab.blocks.image_chain import ImageBlock, ImageLayer
 from seqlab.blocks.image_pooling import MaxImagePool
-from seqlab.encoders.cnn.image_network import ImageNetwork, check_each
+from seqlab.encoders.cnn.spectrogram_network import SpectrogramNetwork, check_each
 
 _POOLED = (1, 2, 5)  # the convolutions that a maximum follows
 
 
-class AlexNetEncoder(ImageNetwork):
+class AlexNetEncoder(SpectrogramNetwork):
     """Five layers of convolutions with kernels from 11 x 11 to 3 x 3, then fully connected ones.
 
     Use it as a baseline with wide kernels. The default has a quarter of the published channels

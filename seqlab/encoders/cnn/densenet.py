@@ -12,10 +12,10 @@ from seqlab.blocks.image_chain import ImageBlock, ImageLayer
 from seqlab.blocks.image_pooling import MaxImagePool
 from seqlab.blocks.normalization import MaskedBatchNorm
 from seqlab.checks import check_at_least, check_range
-from seqlab.encoders.cnn.image_network import ImageNetwork, check_each
+from seqlab.encoders.cnn.spectrogram_network import SpectrogramNetwork, check_each
 
 
-class DenseNetEncoder(ImageNetwork):
+class DenseNetEncoder(SpectrogramNetwork):
     """Blocks whose layers each read all layers before them, with few channels a layer.
 
     Use it where weights are few and memory is not: channels of a block are kept side by side.

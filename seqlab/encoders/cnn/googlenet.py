@@ -9,7 +9,7 @@ from seqlab.blocks.image_branches import InceptionBlock
 from seqlab.blocks.image_chain import ImageBlock, ImageLayer
 from seqlab.blocks.image_pooling import MaxImagePool
 from seqlab.checks import check_range
-from seqlab.encoders.cnn.image_network import ImageNetwork, check_each
+from seqlab.encoders.cnn.spectrogram_network import SpectrogramNetwork, check_each
 
 STEM = (64, 64, 192)
 """Channels of the three convolutions in front; Szegedy et al. 2015, table 1."""
@@ -28,7 +28,7 @@ STAGES = (
 """Channels of inception blocks 3a to 3b, 4a to 4e, 5a to 5b; Szegedy et al. 2015, table 1."""
 
 
-class GoogLeNetEncoder(ImageNetwork):
+class GoogLeNetEncoder(SpectrogramNetwork):
     """Inception blocks: kernels of three sizes and a maximum side by side.
 
     Use it where patterns of different extent matter alike. The default is the published network

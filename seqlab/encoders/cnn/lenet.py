@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from seqlab.blocks.image_chain import ImageBlock, ImageLayer
 from seqlab.blocks.image_pooling import AverageImagePool
-from seqlab.encoders.cnn.image_network import ImageNetwork, check_each
+from seqlab.encoders.cnn.spectrogram_network import SpectrogramNetwork, check_each
 
 
-class LeNetEncoder(ImageNetwork):
+class LeNetEncoder(SpectrogramNetwork):
     """Two layers of 5 x 5 convolutions with means between them, and two fully connected layers.
 
     Use it as the smallest baseline, and to see what the later networks gain. With a

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from seqlab.blocks.image_chain import ImageBlock, ImageLayer
 from seqlab.blocks.image_pooling import AverageImagePool, MaxImagePool
-from seqlab.encoders.cnn.image_network import ImageNetwork, check_each
+from seqlab.encoders.cnn.spectrogram_network import SpectrogramNetwork, check_each
 
 
-class NiNEncoder(ImageNetwork):
+class NiNEncoder(SpectrogramNetwork):
     """Convolutions each followed by 1 x 1 ones, a small network at every position.
 
     Use it for networks of few weights that need no fully connected layers: the mean over

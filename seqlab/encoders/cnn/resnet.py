@@ -9,7 +9,7 @@ from seqlab.blocks.image_chain import ImageBlock, ImageLayer
 from seqlab.blocks.image_pooling import MaxImagePool
 from seqlab.blocks.image_residual import BottleneckImageBlock, ResidualImageBlock
 from seqlab.checks import check_at_least, check_choice
-from seqlab.encoders.cnn.image_network import ImageNetwork, check_each
+from seqlab.encoders.cnn.spectrogram_network import SpectrogramNetwork, check_each
 
 KINDS: dict[str, type[ResidualImageBlock | BottleneckImageBlock]] = {
     "basic": ResidualImageBlock,
@@ -17,7 +17,7 @@ KINDS: dict[str, type[ResidualImageBlock | BottleneckImageBlock]] = {
 }
 
 
-class ResNetEncoder(ImageNetwork):
+class ResNetEncoder(SpectrogramNetwork):
     """A wide first convolution, a maximum, then stages of residual blocks.
 
     Use it as a strong network of any size. With ``widths=(64, 128, 256, 512)`` the defaults are

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from seqlab.blocks.image_chain import ImageBlock, ImageLayer
 from seqlab.blocks.image_pooling import MaxImagePool
 from seqlab.checks import check_at_least
-from seqlab.encoders.cnn.image_network import ImageNetwork, check_each
+from seqlab.encoders.cnn.spectrogram_network import SpectrogramNetwork, check_each
 
 
-class VGGEncoder(ImageNetwork):
+class VGGEncoder(SpectrogramNetwork):
     """Stages of 3 x 3 convolutions, each ended by a maximum, then fully connected layers.
 
     Use it where a plain network without shortcuts is wanted. ``widths=(64, 128, 256, 512, 512)``
