@@ -178,24 +178,27 @@ def plot_detection(
         if chosen is not None and name in chosen:
             place = min(int(np.searchsorted(curve.thresholds, chosen[name])), len(alarms) - 1)
             axes.plot(alarms[place], height[place], "o", color=colour, markersize=7, clip_on=False)
-    _detection_axes(axes, resolution, max(c.false_alarms_per_hour[0] for c in curves.values()))
+    most = max(float(curve.false_alarms_per_hour[0]) for curve in curves.values())
+    worst = max(curve.at(0.0)[0] for curve in curves.values())
+    _detection_axes(axes, resolution, most, worst)
     axes.legend(frameon=False, fontsize=9)
     axes.set_title(title, parse_math=False)
     return figure
 
 
-def _detection_axes(axes: Any, resolution: float, most: float) -> None:
-    axes.set_xscale("log")
+def _detection_axes(axes: Any, resolution: float, most: float, worst: float) -> None:
     left, right = resolution / 2, max(min(most, 200 * resolution), 4 * resolution)
+    axes.set_xscale("log")
     axes.set_xlim(left / 1.15, right)
     axes.axvspan(left / 1.15, resolution, color="0.93", linewidth=0)
-    ticks = [left] + [resolution * 10**p * f for p in range(4) for f in (1, 2, 5)]
-    ticks = [tick for tick in ticks if tick <= right]
-    axes.set_xticks(ticks, ["none"] + [f"{tick:.2g}" for tick in ticks[1:]])
+    round_ones = [f * 10.0**p for p in range(-3, 6) for f in (1, 2, 5)]
+    ticks = [tick for tick in round_ones if resolution <= tick <= right]
+    axes.set_xticks([left, *ticks], ["none", *(f"{tick:g}" for tick in ticks)])
     axes.minorticks_off()
-    axes.set_xlabel(f"false alarms per hour (one in all negatives: {resolution:.2g})")
+    axes.set_xlabel(f"false alarms per hour (one in all negatives is {resolution:.2g})")
     axes.set_yticks(_deviates(np.array(_PERCENT) / 100), [f"{p:g}" for p in _PERCENT])
-    axes.set_ylim(*_deviates(np.array([0.001, 0.99])))
+    top = next((p for p in _PERCENT if p > 100 * worst), 99.5)
+    axes.set_ylim(*_deviates(np.array([0.0007, max(top, 20) / 100])))
     axes.set_ylabel("missed (%)")
     axes.grid(alpha=0.3)
 

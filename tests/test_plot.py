@@ -8,9 +8,10 @@ import pytest
 import torch
 from matplotlib.image import imread
 
+from seqlab.detection import counted_curve
 from seqlab.errors import SeqlabError
 from seqlab.frontend.mel import mel_matrix
-from seqlab.plot import features_png, plot_features, plot_filterbank
+from seqlab.plot import features_png, plot_detection, plot_features, plot_filterbank
 
 
 def test_png_has_a_pixel_a_value_with_low_bins_at_the_bottom() -> None:
@@ -68,3 +69,19 @@ def test_filterbank_has_a_line_a_band_where_the_band_is() -> None:
 def test_other_filterbanks_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(SeqlabError, match="no filter bank"):
         plot_filterbank(torch.zeros(shape), 16000)
+
+
+def test_detection_curves_are_drawn_down_to_what_the_negatives_tell() -> None:
+    curves = {
+        "go": counted_curve([0.9, 0.4], [0.2, 0.5, 0.8], [7, 1, 0], 2.0),
+        "$stop_": counted_curve([0.9], [0.2], [3], 2.0),
+    }
+    figure = plot_detection(curves, {"go": 0.8}, "$ [x] _ \\")
+    axes = figure.axes[0]
+    labels = [tick.get_text() for tick in axes.get_xticklabels()]
+    assert labels[:2] == ["none", "0.5"]  # one in two hours
+    point = next(line for line in axes.lines if line.get_marker() == "o")
+    assert point.get_xdata()[0] == 0.25 and point.get_ydata()[0] == 0.0  # none; half are missed
+    figure.savefig(io.BytesIO(), format="png")
+    with pytest.raises(SeqlabError, match="no detection curves"):
+        plot_detection({})

@@ -268,7 +268,7 @@ def choose(
         )
         place = int(np.flatnonzero(fits)[(fits.sum() - 1) // 2])
         scores = [trial.score for trial in measurement.trials if trial.label == label]
-        below = sum(score < tried[place] for score in scores)
+        below = sum(score < float(tried[place]) for score in scores)
         alarms = int(measurement.alarms[label][place])
         phrases[label] = PhrasePoint(float(tried[place]), below, len(scores), alarms)
     thresholds = {label: point.threshold for label, point in phrases.items()}

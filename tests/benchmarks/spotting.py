@@ -1,0 +1,144 @@
+"""Spotting for a day of sound: ``python -m tests.benchmarks.spotting --hours 24 --audio FOLDER``.
+
+One stream of a recording that is heard again and again. Shown are the share of a core that live
+sound would take, the memory that is added after the first pass, and whether the detections of the
+last pass are those of the second one, to the bit and at the same times. The model is untrained and
+its thresholds lie in the middle of its scores, so that it fires all the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqlab.audio import load_audio
+from seqlab.decoding.keyword import DetectorSettings
+from seqlab.encoders.separable import SeparableConvEncoder
+from seqlab.frontend.logmel import LogMel
+from seqlab.heads.keyword import KeywordHead
+from seqlab.inference.spotting import KeywordSpotter
+from seqlab.model import SpeechModel
+from seqlab.text.tokenizers import LabelTokenizer
+from tests.benchmarks.timing import status_bytes, table, versions
+
+LABELS = ["<unknown>", "alexa", "computer", "jarvis"]
+RATE = 16000
+PACKAGES = ("numba", "numpy", "torch")
+
+
+def small_model() -> SpeechModel:
+    """A causal network of 25 ms frames every 10 ms, an answer every 20 ms."""
+    torch.manual_seed(0)
+    encoder = SeparableConvEncoder(
+        40, widths=64, kernel_sizes=(9, 9, 11, 11), repeats=1, strides=(2,), output_dim=64,
+        causal=True,
+    )  # fmt: skip
+    head = KeywordHead(64, len(LABELS), window=40, background=[0])
+    tokenizer = LabelTokenizer(labels=LABELS)
+    return SpeechModel(LogMel(n_mels=40), encoder, head, tokenizer).eval()
+
+
+def made_sound(seconds: int) -> Tensor:
+    """Noise whose colour and level change."""
+    generator = torch.Generator().manual_seed(1)
+    noise = torch.randn(seconds * RATE, generator=generator)
+    level = torch.rand(seconds * 4, generator=generator).repeat_interleave(RATE // 4)
+    return 0.1 * level * (noise + level * noise.roll(1))
+
+
+def recorded_sound(folder: Path, seconds: int) -> Tensor:
+    """Recordings of a folder one after the other, from the start again if they are too short."""
+    paths = sorted(p for p in folder.rglob("*") if p.suffix in (".wav", ".flac", ".ogg"))
+    if not paths:
+        raise SystemExit(f"{folder} holds no recordings")
+    parts: list[Tensor] = []
+    count = 0
+    while count < seconds * RATE:
+        for path in paths:
+            parts.append(load_audio(path, sample_rate=RATE)[0])
+            count += len(parts[-1])
+            if count >= seconds * RATE:
+                break
+    return torch.cat(parts)[: seconds * RATE]
+
+
+def settings_for(model: SpeechModel, sound: Tensor) -> DetectorSettings:
+    spotter = KeywordSpotter(model, block_s=5.0)
+    scores = torch.cat(list(spotter.posteriors([sound[: 60 * RATE]])))
+    middle = {label: float(scores[:, i].median()) for i, label in enumerate(LABELS) if i}
+    return DetectorSettings(thresholds=middle, smoothing_s=0.3)
+
+
+def passes(sound: Tensor, count: int, block: int) -> Iterator[Iterator[Tensor]]:
+    for _ in range(count):
+        yield (sound[start : start + block] for start in range(0, len(sound), block))
+
+
+def soak(sound: Tensor, count: int, block_s: float) -> dict[str, Any]:
+    """Hear the sound ``count`` times, 3 at least, as one stream."""
+    model = small_model()
+    spotter = KeywordSpotter(model, settings_for(model, sound), block_s=block_s)
+    if len(sound) % spotter.block:
+        raise SystemExit(f"--pass-seconds must be a multiple of {spotter.block / RATE:g}")
+    state, heard = spotter.initial_state(), []
+    memory: list[int] = []
+    processor, wall = time.process_time(), time.perf_counter()
+    per_pass = len(sound) // spotter.unit
+    for number, blocks in enumerate(passes(sound, count, spotter.block)):
+        found = []
+        for block in blocks:
+            some, state = spotter.step(block, state)
+            found += some
+        frames = [round(d.time_s / spotter.frame_s) - number * per_pass for d in found]
+        heard.append([(f, d.label, d.score) for f, d in zip(frames, found, strict=True)])
+        memory.append(status_bytes("VmRSS"))
+    seconds = count * len(sound) / RATE
+    processor = time.process_time() - processor
+    return {
+        "hours": seconds / 3600,
+        "block_s": block_s,
+        "share_of_a_core": processor / seconds,
+        "times_real_time": seconds / (time.perf_counter() - wall),
+        "detections_a_pass": len(heard[1]),
+        "last_pass_equals_second": heard[-1] == heard[1],
+        "megabytes_added_after_first_pass": (max(memory) - memory[0]) / 1e6,
+    }
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run, and print a table or JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--hours", type=float, default=24.0)
+    parser.add_argument("--pass-seconds", type=int, default=3600)
+    parser.add_argument("--audio", type=Path, help="a folder of recordings; default: noise")
+    parser.add_argument("--block", type=float, default=1.0, help="seconds heard at a time")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="three passes of two minutes")
+    args = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    if args.quick:
+        args.hours, args.pass_seconds = 0.1, 120
+    sound = made_sound(args.pass_seconds)
+    if args.audio is not None:
+        sound = recorded_sound(args.audio, args.pass_seconds)
+    count = max(3, round(args.hours * 3600 / args.pass_seconds))
+    figures = soak(sound, count, args.block)
+    if args.json:
+        print(json.dumps({**figures, "versions": versions(PACKAGES)}))
+        return
+    rows = [
+        [name, str(value) if isinstance(value, bool) else f"{value:.4g}"]
+        for name, value in figures.items()
+    ]
+    print(table(["figure", "value"], rows))
+
+
+if __name__ == "__main__":
+    main()
