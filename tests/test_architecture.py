@@ -33,6 +33,7 @@ LEVELS = {
     "components": 1,
     "audio": 1,
     "plot": 1,
+    "cost": 1,
     "frontend": 1,
     "text": 1,
     "blocks": 1,

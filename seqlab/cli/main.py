@@ -33,6 +33,7 @@ COMMANDS = {
     "classify": "the most probable labels of files",
     "spot": "keywords in hours of recordings, or while somebody speaks",
     "operating-point": "thresholds of a keyword model for a wanted rate of false alarms",
+    "encoders": "what encoders cost and see: parameters, MACs, receptive field, delay",
     "features": "log-mel, MFCC or spectrogram of files, as arrays or pictures",
     "ngram": "n-gram language models: estimate, measure, convert, combine, use",
     "results": "record finished runs beside a recipe, and make its README's table",
