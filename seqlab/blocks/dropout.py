@@ -128,6 +128,44 @@ class StochasticDepth(nn.Module):
         return f"p={self.p}"
 
 
+class ChannelDropout(nn.Module):
+    """Zeroes whole channels of an utterance with probability ``p`` and scales the others.
+
+    Use it behind convolutions, whose neighbouring values are too alike for dropout of single ones.
+
+    Args:
+        p: Probability of zero, in [0, 1).
+
+    Raises:
+        SeqlabError: If ``p`` is outside [0, 1).
+
+    Source: Tompson et al. 2015, "Efficient Object Localization Using Convolutional Networks",
+    section 3.2, with the scale in training instead of evaluation.
+
+    Example:
+        >>> values = ChannelDropout(0.5)(torch.ones(100, 3, 4))
+        >>> values.std(1).max().item(), sorted(set(values.flatten().tolist()))
+        (0.0, [0.0, 2.0])
+    """
+
+    def __init__(self, p: float = 0.0) -> None:
+        super().__init__()
+        check_probability("dropout", p)
+        self.p = p
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Values (B, ..., C), with channels dropped in training mode."""
+        if not self.training or self.p == 0:
+            return values
+        shape = (values.shape[0],) + (1,) * (values.dim() - 2) + (values.shape[-1],)
+        kept = torch.rand(shape, device=values.device) >= self.p
+        return values * (kept.to(values.dtype) / (1 - self.p))
+
+    def extra_repr(self) -> str:
+        """The probability, for printing a model."""
+        return f"p={self.p}"
+
+
 def depth_probabilities(p: float, num_layers: int) -> list[float]:
     """Probability of `StochasticDepth` for each layer, growing linearly to ``p`` at the last one.
 

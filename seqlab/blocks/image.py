@@ -149,9 +149,10 @@ class ImageConv(nn.Conv2d):
         missing = -(frames + sum(time_padding)) % step
         before, behind = time_padding[0], time_padding[1] + missing
         image = functional.pad(image, (0, 0, 0, 0, before, behind))
-        image = image.reshape(batch_size, -1, step * bins, channels).permute(0, 3, 1, 2)
+        phases = (batch_size, image.shape[1] // step, step * bins, channels)
+        image = image.reshape(phases).permute(0, 3, 1, 2)
         image = functional.conv2d(image, weight, bias, groups=self.groups).permute(0, 2, 3, 1)
-        image = image.reshape(batch_size, -1, bins, self.out_channels)
+        image = image.reshape(batch_size, image.shape[1] * step, bins, self.out_channels)
         return image[:, :output_frames]
 
     def output_lengths(self, lengths: Length) -> Length:

@@ -27,6 +27,7 @@ class MaskedBatchNorm(nn.Module):
         num_features: Width D of the last axis, at least 1.
         eps: Added to the variance, above 0.
         momentum: Share of the new batch in the running statistics, in (0, 1].
+        affine: Whether a trained scale and shift follow.
 
     Raises:
         SeqlabError: If an argument is out of range.
@@ -42,11 +43,19 @@ class MaskedBatchNorm(nn.Module):
         [-1.0, 1.0, 0.0]
     """
 
+    weight: Tensor
+    bias: Tensor
     running_mean: Tensor
     running_var: Tensor
     num_batches_tracked: Tensor
 
-    def __init__(self, num_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = True,
+    ) -> None:
         super().__init__()
         check_at_least("num_features", num_features, 1)
         if eps <= 0 or not 0 < momentum <= 1:
@@ -57,8 +66,12 @@ class MaskedBatchNorm(nn.Module):
         self.num_features = num_features
         self.eps = eps
         self.momentum = momentum
-        self.weight = nn.Parameter(torch.ones(num_features))
-        self.bias = nn.Parameter(torch.zeros(num_features))
+        if affine:
+            self.weight = nn.Parameter(torch.ones(num_features))
+            self.bias = nn.Parameter(torch.zeros(num_features))
+        else:
+            self.register_buffer("weight", torch.ones(num_features), persistent=False)
+            self.register_buffer("bias", torch.zeros(num_features), persistent=False)
         self.register_buffer("running_mean", torch.zeros(num_features))
         self.register_buffer("running_var", torch.ones(num_features))
         self.register_buffer("num_batches_tracked", torch.tensor(0, dtype=torch.int64))

@@ -18,6 +18,30 @@ INPUT_DIM = 13
 
 # Beside the defaults, which every class is tested with: other settings of known classes.
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
+    "BCResNetEncoder": {"causal": {"tau": 0.5, "bands": 3, "causal": True}},
+    "DSCNNEncoder": {
+        "causal": {"width": 6, "num_blocks": 2, "causal": True, "activation": "sigmoid"},
+        "causal, stride 6": {
+            "width": 5,
+            "num_blocks": 1,
+            "stem_kernel_size": (7, 4),
+            "stem_stride": (3, 2),
+            "first_stride": 2,
+            "causal": True,
+        },
+        "even": {"width": 6, "num_blocks": 1, "stem_kernel_size": (4, 2), "stem_stride": 1},
+    },
+    "Res15Encoder": {
+        "causal": {"width": 5, "num_layers": 5, "causal": True},
+        "causal, pooled": {
+            "width": 5,
+            "num_layers": 4,
+            "pool": (4, 3),
+            "dilated": False,
+            "causal": True,
+        },
+        "pooled": {"width": 5, "num_layers": 3, "pool": (3, 2)},
+    },
     "CRNNEncoder": {
         "one way": {
             "widths": (3, 5),
@@ -59,7 +83,47 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "any chunks": {"hidden_dim": 16, "num_layers": 2, "dynamic_chunks": True},
     },
+    "KeywordTransformerEncoder": {
+        "sinusoidal": {"hidden_dim": 8, "num_layers": 2, "positions": "sinusoidal"},
+        "chunks": {
+            "hidden_dim": 8,
+            "num_layers": 2,
+            "num_heads": 2,
+            "subsampling": 2,
+            "chunk_frames": 3,
+            "left_chunks": 1,
+            "stochastic_depth": 0.2,
+        },
+    },
+    "MDTCEncoder": {
+        "causal": {"hidden_dim": 8, "stacks": 2, "stack_size": 3, "causal": True},
+        "strided": {
+            "hidden_dim": 8,
+            "stacks": 2,
+            "stack_size": 2,
+            "kernel_size": 3,
+            "subsampling": 3,
+            "dropout": 0.2,
+            "activation": "sigmoid",
+            "causal": True,
+        },
+    },
+    "MHAttRNNEncoder": {
+        "causal": {"hidden_dim": 9, "cell": "lstm", "dropout": 0.2, "causal": True},
+        "smooth": {"hidden_dim": 9, "filters": 3, "kernel_size": 7, "activation": "sigmoid"},
+    },
     "MLPEncoder": {"strided": {"subsampling": 3, "context": 1, "activation": "sigmoid"}},
+    "MatchboxNetEncoder": {
+        "causal": {
+            "blocks": 2,
+            "repeats": 1,
+            "width": 8,
+            "output_dim": 9,
+            "subsampling": 3,
+            "activation": "log_sigmoid",
+            "causal": True,
+        },
+    },
     "RecurrentEncoder": {
         "gru": {"cell": "gru", "hidden_dim": 9, "subsampling": 3, "dropout": 0.2},
         "elman": {"cell": "rnn", "hidden_dim": 9, "num_layers": 1},
@@ -84,6 +148,13 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
             "activation": "sigmoid",
             "causal": True,
         },
+    },
+    "TCNEncoder": {
+        "causal": {"hidden_dim": 8, "subsampling": 2, "causal": True, "activation": "swish"},
+    },
+    "TCResNetEncoder": {
+        "causal": {"widths": (8, 8, 9), "dropout": 0.2, "causal": True},
+        "wide": {"widths": (8, 9), "width_multiplier": 1.5, "activation": "sigmoid"},
     },
     "TDNNEncoder": {
         "factorised": {"hidden_dim": 16, "bottleneck_dim": 5},
