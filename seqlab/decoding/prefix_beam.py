@@ -28,6 +28,7 @@ from seqlab.decoding.prefix_beam_options import (
 from seqlab.decoding.prefix_beam_space import Search, scratch_of
 from seqlab.decoding.prefix_beam_units import TokenUnits
 from seqlab.decoding.prefix_beam_words import timed_words
+from seqlab.decoding.priors import Priors, reweighted
 from seqlab.errors import SeqlabError
 from seqlab.lengths import check_lengths
 from seqlab.lm.ngram.model import NGramModel
@@ -81,6 +82,8 @@ class PrefixBeamDecoder:
         unknown_penalty: Nats, 0 or more, for each one the language model does not know.
         lookahead: Whether the best word that may still come counts while a word is spelled. It
             steers the search and is no part of the score.
+        priors: Of the tokens; posteriors are divided by them before the search, whose scores and
+            confidences are then those of the quotient. None: they are taken as they are.
         lexicon: The only words allowed: a list, or a mapping from words to one or several
             spellings in tokens, each a text of tokens with white space between, or a sequence.
         max_delay: Frames after which the beginning of the best prefix is final, which bounds
@@ -120,6 +123,7 @@ class PrefixBeamDecoder:
         unknown_penalty: float = 0.0,
         lookahead: bool = True,
         lexicon: Lexicon | None = None,
+        priors: Priors | None = None,
         max_delay: int | None = None,
         threads: int = 1,
     ) -> None:
@@ -132,6 +136,7 @@ class PrefixBeamDecoder:
             raise SeqlabError(f"n_best={n_best} must be at most beam={beam}; widen the beam")
         check_choice("lm_unit", lm_unit, ("word", "token"))
         self.units, self.frame_s, self.n_best, self.threads = units, frame_s, n_best, threads
+        self.priors = priors
         self.limits = make_limits(
             units, beam, beam_threshold, max_tokens, token_threshold, max_delay
         )
@@ -158,6 +163,7 @@ class PrefixBeamDecoder:
         lm_weight: float | None = None,
         word_bonus: float | None = None,
         unknown_penalty: float | None = None,
+        prior_weight: float | None = None,
     ) -> PrefixBeamDecoder:
         """The same decoder with other weights, for tuning; words are not spelled again."""
         old = self.guidance.weights
@@ -170,6 +176,8 @@ class PrefixBeamDecoder:
         new = object.__new__(type(self))
         new.__dict__.update(self.__dict__)
         new.guidance = replace(self.guidance, weights=weights)
+        if prior_weight is not None:
+            new.priors = reweighted(self.priors, prior_weight)
         new._fusion = new.guidance.fusion()
         new._answers = Answers(new.guidance, self.frame_s, self.n_best)
         return new
@@ -201,7 +209,7 @@ class PrefixBeamDecoder:
             raise SeqlabError(
                 f"log_probs of shape {tuple(log_probs.shape)} must be (B, T', {len(self.units)})"
             )
-        rows, peaks = frames_of(log_probs, len(self.units))
+        rows, peaks = frames_of(log_probs, len(self.units), self.priors)
         check_lengths(lengths, rows.shape[1], "log_probs")
         if len(lengths) != len(rows):
             raise SeqlabError(
@@ -262,7 +270,7 @@ class PrefixBeamDecoder:
                 f"log_probs of shape {tuple(log_probs.shape)} must be (T', {len(self.units)}) or "
                 "(1, T', C); a state is that of one stream"
             )
-        rows = frames_of(log_probs, len(self.units))
+        rows = frames_of(log_probs, len(self.units), self.priors)
         check_finite(rows[1], " of the stream's next frames")
         search = state.search.copy()
         self._advance(search, state.fusion, rows)

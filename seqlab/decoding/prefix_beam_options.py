@@ -12,6 +12,7 @@ from seqlab.decoding.kernels.layout import NO_LM, TOKEN_LM, WORD_LM, Limits
 from seqlab.decoding.prefix_beam_fusion import Guidance, Weights
 from seqlab.decoding.prefix_beam_lexicon import Lexicon, WordList
 from seqlab.decoding.prefix_beam_units import TokenUnits
+from seqlab.decoding.priors import Priors
 from seqlab.errors import SeqlabError
 from seqlab.lm.ngram.model import NGramModel
 
@@ -20,13 +21,15 @@ Rows = tuple[NDArray[np.float32], NDArray[np.float32]]
 _INFINITE = 1e30  # nats; compiled loops get a number
 
 
-def frames_of(log_probs: Tensor, classes: int) -> Rows:
+def frames_of(log_probs: Tensor, classes: int, priors: Priors | None = None) -> Rows:
     """Log-probabilities (..., C) as the search takes them; SeqlabError for other shapes."""
     if log_probs.shape[-1] != classes or not log_probs.is_floating_point():
         raise SeqlabError(
             f"log_probs of shape {tuple(log_probs.shape)}, {log_probs.dtype}, must be floating "
             f"and end with the {classes} tokens; is it another model's?"
         )
+    if priors is not None:
+        log_probs = priors.divide(log_probs)
     rows = log_probs.detach().to("cpu", torch.float32).contiguous()
     return rows.numpy(), rows.amax(-1).numpy()
 

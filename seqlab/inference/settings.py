@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from seqlab.checks import check_at_least, check_choice, check_range
 from seqlab.decoding.prefix_beam import PrefixBeamDecoder
+from seqlab.decoding.priors import Priors
 from seqlab.errors import DataError, ModelError, SeqlabError
 from seqlab.lm.ngram.model import NGramModel
 from seqlab.model import SpeechModel
@@ -36,6 +37,8 @@ class DecodingSettings:
         word_bonus: Nats for each word.
         unknown_penalty: Nats for each word that the language model does not know, 0 or more.
         lexicon: File of the only words allowed, one a line; None: any.
+        log_priors: Of each token, natural logarithms, as ``seqlab tune`` finds them; empty: none.
+        prior_weight: Power to which posteriors are divided by the priors, within [0, 10].
 
     Raises:
         SeqlabError: A value is out of range.
@@ -53,6 +56,8 @@ class DecodingSettings:
     word_bonus: float = 0.0
     unknown_penalty: float = 10.0
     lexicon: str | None = None
+    log_priors: tuple[float, ...] = ()
+    prior_weight: float = 0.0
 
     def __post_init__(self) -> None:
         check_at_least("beam", self.beam, 1)
@@ -61,6 +66,11 @@ class DecodingSettings:
         check_range("lm_weight", self.lm_weight, 0, 100, "0.3 to 2 are usual")
         check_range("word_bonus", self.word_bonus, -100, 100, "0 to 4 are usual")
         check_range("unknown_penalty", self.unknown_penalty, 0, 1000, "10 is usual")
+        check_range("prior_weight", self.prior_weight, 0, 10, "0 leaves priors out")
+        if self.prior_weight and not self.log_priors:
+            raise SeqlabError(
+                f"prior_weight={self.prior_weight} needs log_priors; seqlab tune finds them"
+            )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> DecodingSettings:
@@ -130,6 +140,7 @@ class DecodingSettings:
             word_bonus=self.word_bonus,
             unknown_penalty=self.unknown_penalty,
             lexicon=None if self.lexicon is None else _words(Path(self.lexicon)),
+            priors=Priors(self.log_priors, self.prior_weight) if self.log_priors else None,
         )
 
 
@@ -141,12 +152,22 @@ def _checked(content: dict[str, Any]) -> dict[str, Any]:
         **dict.fromkeys(_PATHS, (str, type(None))),
     }
     names = [field.name for field in dataclasses.fields(DecodingSettings)]
+    content = dict(content)
     for name, value in content.items():
         if name not in names:
             raise DataError(f"{shown(name)} is no setting; there are {', '.join(names)}")
+        if name == "log_priors":
+            content[name] = _numbers(value)
+            continue
         if isinstance(value, bool) or not isinstance(value, kinds.get(name, (int, float))):
             raise DataError(f"{name} is {shown(value)}, which is not what it must be")
     return content
+
+
+def _numbers(value: Any) -> tuple[float, ...]:
+    if isinstance(value, list) and all(isinstance(v, int | float) for v in value):
+        return tuple(map(float, value))
+    raise DataError(f"log_priors is {shown(value)}, must be a list of numbers")
 
 
 def _words(path: Path) -> list[str]:

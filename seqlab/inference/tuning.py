@@ -15,6 +15,7 @@ from seqlab.data.batch import SpeechDataset
 from seqlab.data.loader import make_loader
 from seqlab.data.manifest import Utterance
 from seqlab.data.sampling import BucketBatchSampler
+from seqlab.decoding.priors import Priors
 from seqlab.errors import DataError
 from seqlab.inference.search import Trial, find_settings
 from seqlab.inference.settings import DecodingSettings
@@ -28,10 +29,11 @@ WITH_MODEL = {
     "lm_weight": (0.5, 1.0, 1.5, 2.0),
     "word_bonus": (0.0, 2.0, 4.0),
     "unknown_penalty": (10.0,),
+    "prior_weight": (0.0, 0.3),
 }
 WITHOUT_MODEL = {"word_bonus": (0.0, 2.0, 4.0)}
 _BATCH = 16
-LOWEST = {"lm_weight": 0.0, "unknown_penalty": 0.0}
+LOWEST = {"lm_weight": 0.0, "unknown_penalty": 0.0, "prior_weight": 0.0}
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ def tune_decoding(
 ) -> Tuning:
     """Find the weights with the fewest word errors; the acoustic model runs only once.
 
+    Token priors are the mean posteriors over the same utterances.
+
     Args:
         model: A recogniser with an answer for each frame.
         utterances: With transcripts. Neither the model nor the language model may have been
@@ -77,7 +81,6 @@ def tune_decoding(
     """
     if not utterances:
         raise DataError("0 utterances cannot be tuned on; name a manifest that has some")
-    decoder = settings.decoder(model)
     start = grid or (WITH_MODEL if settings.language_model else WITHOUT_MODEL)
     unknown = sorted(set(start) - set(WITH_MODEL))
     if unknown:
@@ -86,6 +89,10 @@ def tune_decoding(
     references = [model.tokenizer.normalize(u.target or "") for u in utterances]
     lengths = torch.tensor([len(row) for row in rows])
     log_probs = pad_sequence(rows, batch_first=True)
+    if "prior_weight" in start:
+        priors = Priors.of(log_probs, lengths).log_priors
+        settings = dataclasses.replace(settings, log_priors=priors)
+    decoder = settings.decoder(model)
 
     def count_errors(at: Mapping[str, float]) -> tuple[int, int]:
         answers = decoder.with_weights(**at).decode(log_probs, lengths)

@@ -19,8 +19,9 @@ def test_round_trip_beside_its_language_model(tmp_path: Path) -> None:
         tmp_path / "words.ngram"
     )
     settings = DecodingSettings(
-        beam=8, language_model=str(tmp_path / "words.ngram"), lm_weight=1.25, word_bonus=-0.5
-    )
+        beam=8, language_model=str(tmp_path / "words.ngram"), lm_weight=1.25, word_bonus=-0.5,
+        log_priors=(-0.5, -2.25), prior_weight=0.25,
+    )  # fmt: skip
     (tmp_path / "tuned").mkdir()
     settings.save(tmp_path / "tuned" / "decoding.json")
     moved = tmp_path / "elsewhere"
@@ -33,6 +34,8 @@ def test_round_trip_beside_its_language_model(tmp_path: Path) -> None:
     assert (found.beam, found.lm_weight, found.word_bonus) == (8, 1.25, -0.5)
     decoder = found.decoder(recogniser(), n_best=3)
     assert decoder.n_best == 3
+    assert decoder.priors is not None and decoder.priors.weight == 0.25
+    assert decoder.priors.log_priors == (-0.5, -2.25)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +53,9 @@ def test_round_trip_beside_its_language_model(tmp_path: Path) -> None:
         ('{"lm_weight": -1}', "lm_weight=-1"),
         ('{"lm_unit": "phone"}', "lm_unit='phone'"),
         ('{"language_model": 3}', "language_model is 3"),
+        ('{"log_priors": [1, "x"]}', "log_priors is .* must be a list of numbers"),
+        ('{"log_priors": {"a": 1}}', "log_priors is .* must be a list of numbers"),
+        ('{"prior_weight": 0.5}', r"prior_weight=0\.5 needs log_priors"),
     ],
 )
 def test_files_that_are_not_settings(tmp_path: Path, content: str, message: str) -> None:
