@@ -118,8 +118,8 @@ class MHAttRNNEncoder(Encoder):
 
     def _together(self, bins: Tensor) -> Tensor:
         """Bins apart (B * F, T, 1) as frames again (B, T, F)."""
-        frames = bins.shape[1]
-        return bins.reshape(-1, self.input_dim, frames).transpose(1, 2)
+        batch_size, frames = bins.shape[0] // self.input_dim, bins.shape[1]
+        return bins.reshape(batch_size, self.input_dim, frames).transpose(1, 2)
 
     def _convolutions(self) -> list[_ActivatedConv]:
         return [layer for layer in self.convolutions if isinstance(layer, _ActivatedConv)]
@@ -127,7 +127,8 @@ class MHAttRNNEncoder(Encoder):
 
 def _apart(features: Tensor) -> Tensor:
     """Each bin as a sequence of its own: features (B, T, F) to (B * F, T, 1)."""
-    return features.transpose(1, 2).reshape(-1, features.shape[1], 1)
+    batch_size, frames, bins = features.shape
+    return features.transpose(1, 2).reshape(batch_size * bins, frames, 1)
 
 
 class _ActivatedConv(nn.Module):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seqlab.blocks.checks import check_sequence
+from seqlab.blocks.recurrent import run_unpacked
 from seqlab.checks import check_at_least, check_choice, check_probability
 from seqlab.contracts import Between, Encoder
 from seqlab.lengths import Length, conv_length, is_traced, zero_padding
@@ -89,8 +90,8 @@ class RecurrentEncoder(Encoder):
         batch_size, frames = stacked.shape[:2]
         if batch_size == 0 or frames == 0:
             return stacked.new_zeros(batch_size, frames, self.output_dim), lengths
-        if self.causal and is_traced(stacked):  # packing cannot be traced; frames look back only
-            return zero_padding(self.layers(stacked)[0], lengths), lengths
+        if is_traced(stacked):  # packing cannot be traced
+            return run_unpacked(self.layers, stacked, lengths), lengths
         # Packing refuses empty sequences: those run over one frame, which is zeroed again.
         packed = pack_padded_sequence(
             stacked, lengths.clamp(min=1).cpu(), batch_first=True, enforce_sorted=False

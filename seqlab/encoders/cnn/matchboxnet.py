@@ -17,8 +17,8 @@ _LAST_KERNEL = 29
 class MatchboxNetEncoder(FrameNetworkEncoder):
     """Residual blocks of separable convolutions over time, in the naming B x R x C.
 
-    Use it for keywords with few parameters and a long context: every encoded frame sees 1 s and
-    more on either side of it. With 64 features the default, 3 x 2 x 64, has 90 thousand.
+    Use it for keywords with few parameters and a long context: every encoded frame of the default,
+    3 x 2 x 64, sees 75 frames on either side of it.
 
     Args:
         input_dim: Features a frame, at least 1.
