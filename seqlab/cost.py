@@ -21,7 +21,7 @@ FRAME_S = 0.01
 """Seconds from one feature frame to the next, where no front end says otherwise."""
 
 _STRIDE_PROBE = 5040  # frames; a multiple of every stride up to 10, and of 12, 14, 15 and 16
-_PROBES = (64, 256, 1024)  # feature frames; who reaches beyond the last reads everything
+_PROBES = (64, 256, 1024)  # feature frames; who reaches beyond the last has no end
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class EncoderCost:
             recurrences, for one second of features.
         stride: Feature frames from one encoded frame to the next; None if there is only one.
         past: Feature frames that an encoded frame reads before the first of its own; None for
-            all there are.
-        lookahead: Feature frames that it reads behind the first of its own; None for all.
+            more than about a thousand, mostly all there are.
+        lookahead: Feature frames that it reads behind the first of its own; None likewise.
         frame_s: Seconds from one feature frame to the next.
     """
 
@@ -48,7 +48,7 @@ class EncoderCost:
 
     @property
     def receptive_field_s(self) -> float | None:
-        """Seconds of features that one encoded frame reads; None for the whole recording."""
+        """Seconds of features that one encoded frame reads; None if either side has no end."""
         if self.past is None or self.lookahead is None:
             return None
         return (self.past + 1 + self.lookahead) * self.frame_s
@@ -57,7 +57,7 @@ class EncoderCost:
     def latency_s(self) -> float | None:
         """Seconds of features behind the first of its own that an encoded frame waits for.
 
-        The frames it stands for are among them; None where it waits for the end.
+        The frames it stands for are among them; None where ``lookahead`` is.
         """
         return None if self.lookahead is None else self.lookahead * self.frame_s
 

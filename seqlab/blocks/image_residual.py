@@ -12,6 +12,7 @@ from seqlab.blocks.image_chain import ImageBlock
 from seqlab.blocks.normalization import MaskedBatchNorm
 from seqlab.blocks.pooling import masked_mean
 from seqlab.checks import check_at_least
+from seqlab.errors import SeqlabError
 from seqlab.lengths import Length, strided_length
 
 
@@ -171,6 +172,11 @@ class BottleneckImageBlock(ShortcutBlock):
         dilation: int = 1,
         reduction: int = 0,
     ) -> None:
+        if output_dim % 4:
+            raise SeqlabError(
+                f"output_dim={output_dim} must be a multiple of 4, of which the 3 x 3 convolution "
+                f"has a quarter; use {4 * (output_dim // 4 + 1)}"
+            )
         strides, width = (time_stride, frequency_stride), output_dim // 4
         super().__init__(input_dim, output_dim, *strides, activation, dropout, reduction)
         self.conv1 = ImageConv(input_dim, width, 1)

@@ -2,8 +2,8 @@
 
 Without names, every encoder of seqlab as it is by default; with names, those of recipes and model
 folders. Receptive field and delay are measured in feature frames: the front end's window and its
-own delay come on top. A dash stands for the whole recording. The delay counts from the first
-feature frame that an encoded frame stands for to the last one that it reads.
+own delay come on top. The delay counts from the first feature frame that an encoded frame stands
+for to the last one that it reads. A dash stands for more than ten seconds, mostly all there is.
 
 examples: seqlab encoders --input-dim 80 --causal
           seqlab encoders recipes/kws/fsdd/official.yaml runs/mine --json
@@ -84,9 +84,8 @@ def named(args: argparse.Namespace) -> Iterator[tuple[str, Encoder, float]]:
             recipe = load_recipe(find_recipe(name), args.overrides, args.allow_module)
             allowed = {"allow_modules": args.allow_module}
             frontend = components.build(recipe.frontend, Frontend, **allowed)  # type: ignore[type-abstract]
-            encoder = components.build(  # type: ignore[type-abstract]
-                recipe.encoder, Encoder, input_dim=frontend.output_dim, **allowed
-            )
+            wired = {"input_dim": frontend.output_dim, **allowed}
+            encoder = components.build(recipe.encoder, Encoder, **wired)  # type: ignore[type-abstract]
         yield name, encoder, frontend.hop_length / frontend.sample_rate
 
 
@@ -131,5 +130,5 @@ def run(args: argparse.Namespace) -> int:
         return 0
     print_table(COLUMNS, rows)
     if any("-" in cells for cells in rows):
-        say("a dash stands for the whole recording")
+        say("a dash stands for more than ten seconds, mostly the whole recording")
     return 0

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from seqlab.blocks.image_chain import ImageBlock, ImageLayer
 from seqlab.blocks.image_pooling import AverageImagePool, MaxImagePool
+from seqlab.checks import check_at_least
 from seqlab.encoders.cnn.spectrogram_network import SpectrogramNetwork, check_each
 
 
@@ -61,7 +62,7 @@ class NiNEncoder(SpectrogramNetwork):
         blocks: list[ImageBlock] = []
         dim = 1
         for stage, (kernel_size, channels) in enumerate(zip(kernel_sizes, widths, strict=True)):
-            check_each(len(channels), f"layer of stage {stage}", widths=channels)
+            check_at_least(f"number of layers in stage {stage}", len(channels), 1)
             for index, width in enumerate(channels, 1):
                 kernel = kernel_size if index == 1 else 1
                 dropped = dropout if index == len(channels) and stage < len(widths) - 1 else 0.0
