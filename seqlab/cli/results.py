@@ -15,6 +15,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--add", metavar="SYSTEM", help="add --runs as one entry of this name")
     parser.add_argument("--runs", metavar="RUN", nargs="+", default=[], help="finished run folders")
     parser.add_argument(
+        "--evaluations",
+        metavar="DIR",
+        nargs="+",
+        default=[],
+        help="folders of seqlab evaluate -o, one a run, whose figures count in place of the runs'",
+    )
+    parser.add_argument(
         "--split", default="test", help="evaluated split of the runs; default: test"
     )
     parser.add_argument("--split-title", metavar="TEXT", help="what to call that split")
@@ -34,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     if args.add:
         runs = [Path(name) for name in args.runs]
         names = args.names.split(",") if args.names else [f"run {i + 1}" for i in range(len(runs))]
-        entry = measure_runs(runs, names, args.add, args.split, args.split_title)
+        evaluated = [Path(name) for name in args.evaluations]
+        entry = measure_runs(runs, names, args.add, args.split, args.split_title, evaluated)
         path = folder / "results.json"
         write_results(path, [*read_results(path), entry])
     changed = update_readme(folder)

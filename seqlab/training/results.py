@@ -77,7 +77,12 @@ def read_results(path: Path) -> list[Result]:
 
 
 def measure_runs(
-    folders: Sequence[Path], names: Sequence[str], system: str, split: str, title: str | None = None
+    folders: Sequence[Path],
+    names: Sequence[str],
+    system: str,
+    split: str,
+    title: str | None = None,
+    evaluated: Sequence[Path] = (),
 ) -> Result:
     """One entry from finished run folders that differ in their seed, or in the held-out speaker.
 
@@ -91,6 +96,8 @@ def measure_runs(
         system: Name of the system.
         split: Split of the evaluation, such as "test".
         title: What to call the split in the entry; None: its name.
+        evaluated: Folders that ``seqlab evaluate -o`` left, one a run, with the figures to take in
+            place of those of the runs: of a search with a language model, say.
 
     Raises:
         DataError: A folder is not a finished run, has no such split, or another metric.
@@ -102,17 +109,11 @@ def measure_runs(
     for text in (system, title or split, *names):
         if "|" in text or "\n" in text or not text.strip():
             raise DataError(f"{text!r} must be text without | or line breaks, for a table's cell")
-    runs = [(_read(folder / "evaluation.json"), _read(folder / "run.json")) for folder in folders]
-    for folder, (evaluation, fact) in zip(folders, runs, strict=True):
-        if split not in evaluation:
-            raise DataError(
-                f"{folder}/evaluation.json has no {split!r}, has {', '.join(evaluation)}; "
-                "name one of them"
-            )
-        if "seconds" not in fact:  # written by seqlab evaluate
-            raise DataError(f"{folder} is no training run; name folders that seqlab train left")
-    evaluations = [evaluation[split] for evaluation, _ in runs]
-    facts = [fact for _, fact in runs]
+    facts, found = _collected(folders, evaluated or folders, split)
+    evaluations = [evaluation[split] for evaluation in found]
+    commands = [facts[0]["command"]]
+    if evaluated:
+        commands.append(_read(evaluated[0] / "run.json")["command"])
     metrics = sorted({evaluation["metric"] for evaluation in evaluations})
     if len(metrics) > 1:
         raise DataError(f"the runs measure {' and '.join(metrics)}, must be one metric; split them")
@@ -123,11 +124,33 @@ def measure_runs(
         "values": [round(evaluation["value"], 6) for evaluation in evaluations],
         "runs": list(names),
         "confidence_interval": [round(bound, 6) for bound in _interval(evaluations)],
-        "command": shlex.join(facts[0]["command"]),
+        "command": " && ".join(map(shlex.join, commands)),
         "seconds": [round(fact["seconds"], 1) for fact in facts],
         "machine": _machine(facts[0]),
         "parameters": facts[0]["parameters"],
     }
+
+
+def _collected(
+    folders: Sequence[Path], measured: Sequence[Path], split: str
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The facts of trainings and the evaluations, checked."""
+    if len(measured) != len(folders):
+        raise DataError(
+            f"{len(measured)} evaluations for {len(folders)} runs must be one each; name all"
+        )
+    facts = [_read(folder / "run.json") for folder in folders]
+    found = [_read(folder / "evaluation.json") for folder in measured]
+    for folder, fact in zip(folders, facts, strict=True):
+        if "seconds" not in fact:  # written by seqlab evaluate
+            raise DataError(f"{folder} is no training run; name folders that seqlab train left")
+    for folder, evaluation in zip(measured, found, strict=True):
+        if split not in evaluation:
+            raise DataError(
+                f"{folder}/evaluation.json has no {split!r}, has {', '.join(evaluation)}; "
+                "name one of them"
+            )
+    return facts, found
 
 
 def _read(path: Path) -> dict[str, Any]:

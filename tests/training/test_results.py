@@ -67,6 +67,17 @@ def test_an_entry_by_hand(tmp_path: Path) -> None:
     }
 
 
+def test_figures_of_evaluations_in_place_of_the_runs(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "a", [1] * 5 + [0] * 5)
+    evaluated = make_run(tmp_path / "c", [1] * 2 + [0] * 8)
+    (evaluated / "run.json").write_text('{"title": "x", "command": ["seqlab", "evaluate"]}')
+    entry = measure_runs([run], ["1"], "x", "test", None, [evaluated])
+    assert entry["values"] == [0.8] and entry["seconds"] == [90.0]
+    assert entry["command"] == "seqlab train 'a b.yaml' && seqlab evaluate"
+    with pytest.raises(DataError, match="2 evaluations for 1 runs"):
+        measure_runs([run], ["1"], "x", "test", None, [evaluated, run])
+
+
 def test_five_speakers_are_drawn_whole(tmp_path: Path) -> None:
     """One speaker has every error: 10 of 50 words, and drawn speakers have none to all."""
     errors = [1 if i % 5 == 0 else 0 for i in range(50)]
