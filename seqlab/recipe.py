@@ -20,6 +20,7 @@ import torch
 from seqlab import assembly, components
 from seqlab.contracts import Encoder, Frontend, Head
 from seqlab.data.config import DataConfig
+from seqlab.decoding.keyword import background_classes
 from seqlab.errors import DataError, RecipeError, SeqlabError
 from seqlab.frontend.augment import SpecAugment
 from seqlab.frontend.normalize import Normalizer
@@ -31,6 +32,7 @@ from seqlab.text.tokenizers import Tokenizer
 from seqlab.training.config import TrainingConfig
 from seqlab.training.optim import OptimizerConfig
 from seqlab.training.schedule import ScheduleConfig
+from seqlab.training.selection import check_monitor
 from seqlab.training.warm_start import WarmStartConfig
 
 if TYPE_CHECKING:
@@ -178,7 +180,8 @@ def build_model(recipe: Recipe, tokenizer: Tokenizer) -> SpeechModel:
     """
     facts = {"title": recipe.title, "synthetic": recipe.synthetic, "recipe": recipe.as_dict()}
     with _blaming(recipe):
-        parts = _build_parts(recipe, len(tokenizer))
+        background = background_classes(tokenizer.tokens)
+        parts = _build_parts(recipe, len(tokenizer), background)
         return SpeechModel(tokenizer=tokenizer, facts=facts, **parts)
 
 
@@ -246,17 +249,21 @@ def _check(raw: dict[str, Any], allow_modules: tuple[str, ...]) -> Recipe:
             sections[name] = settle(raw[name], expected, name)
     if not 0 <= sections.get("seed", 0) < 2**63:
         raise RecipeError(f"seed is {sections['seed']}, must be from 0 to 2**63 - 1")
-    return Recipe(**sections, allow_modules=allow_modules)
+    recipe = Recipe(**sections, allow_modules=allow_modules)
+    check_monitor(recipe.training, recipe.data)
+    return recipe
 
 
-def _build_parts(recipe: Recipe, num_classes: int) -> dict[str, Any]:
+def _build_parts(
+    recipe: Recipe, num_classes: int, background: Sequence[int] = ()
+) -> dict[str, Any]:
     """Build the modules; their weights depend on the recipe's seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        return _build_modules(recipe, num_classes)
+        return _build_modules(recipe, num_classes, background)
 
 
-def _build_modules(recipe: Recipe, num_classes: int) -> dict[str, Any]:
+def _build_modules(recipe: Recipe, num_classes: int, background: Sequence[int]) -> dict[str, Any]:
     def make(spec: Spec | None, contract: type[Any], where: str, **wired: Any) -> Any:
         if spec is None:
             return None
@@ -266,16 +273,28 @@ def _build_modules(recipe: Recipe, num_classes: int) -> dict[str, Any]:
     frontend = make(recipe.frontend, Frontend, "frontend")
     encoder = make(recipe.encoder, Encoder, "encoder", input_dim=frontend.output_dim)
     wired = {"input_dim": encoder.output_dim, "num_classes": num_classes}
+    head = recipe.head
+    if not head.get("init_args", {}).get("background"):  # then it follows from the labels
+        head = _without(head, "background")
+        named: dict[str, Any] = {"background": list(background)}
+    else:
+        named = {}
     return {
         "frontend": frontend,
         "encoder": encoder,
-        "head": make(recipe.head, Head, "head", **wired),
+        "head": make(head, Head, "head", **wired, **named),
         "normalizer": make(
             recipe.normalize, Normalizer, "normalize", **assembly.normalizer_wiring(frontend)
         ),
         "spec_augment": make(recipe.spec_augment, SpecAugment, "spec_augment"),
         "intermediate": make(recipe.intermediate, IntermediateCTC, "intermediate", **wired),
     }
+
+
+def _without(spec: Spec, argument: str) -> Spec:
+    """The spec without one of its arguments."""
+    kept = {k: v for k, v in spec.get("init_args", {}).items() if k != argument}
+    return {**spec, "init_args": kept}
 
 
 def _spec(section: str, content: Any) -> Any:
@@ -306,6 +325,7 @@ def train_recipe(
     Raises:
         SeqlabError: Data, recipe or folder do not allow the training.
     """
+    from seqlab.inference.judging import miss_rate_judge
     from seqlab.training.run import run_training  # plots and trackers: only trainings pay for them
 
     return run_training(
@@ -316,4 +336,5 @@ def train_recipe(
         resume=resume,
         observer=observer,
         command=command,
+        judge=miss_rate_judge(recipe.data, recipe.training.false_alarms_per_hour),
     )

@@ -33,6 +33,8 @@ COMMANDS = {
     "classify": "the most probable labels of files",
     "spot": "keywords in hours of recordings, or while somebody speaks",
     "operating-point": "thresholds of a keyword model for a wanted rate of false alarms",
+    "hard-negatives": "what a keyword model mistakes for keywords, to learn from it",
+    "export": "a model as ONNX, with its front end inside, to run without torch",
     "encoders": "what encoders cost and see: parameters, MACs, receptive field, delay",
     "features": "log-mel, MFCC or spectrogram of files, as arrays or pictures",
     "ngram": "n-gram language models: estimate, measure, convert, combine, use",

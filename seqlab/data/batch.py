@@ -17,6 +17,7 @@ from seqlab.data.augment import WaveformAugmenter
 from seqlab.data.cache import AudioCache
 from seqlab.data.config import AugmentConfig
 from seqlab.data.manifest import Utterance, check_ids
+from seqlab.data.sections import Sections
 from seqlab.errors import DataError
 from seqlab.lengths import pad_stack
 
@@ -106,6 +107,34 @@ def utterance_seed(seed: int, epoch: int, utterance_id: str, purpose: str) -> in
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
 
+def section_entries(
+    sections: Sections, utterances: Sequence[Utterance], seed: int, sample_rate: int
+) -> list[Utterance]:
+    """An entry for each section of an epoch; their lengths are drawn once, for batches of a kind.
+
+    Args:
+        sections: how many, and how long; by default as long as ``utterances`` are.
+        utterances: those that are trained on.
+        seed: of the lengths.
+        sample_rate: of the sections, in Hz.
+    """
+    durations = sorted(u.duration_s for u in utterances)
+    entries = []
+    for number in range(sections.count):
+        name = f"{sections.label}/{number}"
+        draw = float(np.random.default_rng(utterance_seed(seed, 0, name, "duration")).random())
+        if sections.duration_s is not None:
+            low, high = sections.duration_s
+            duration_s = low + (high - low) * draw
+        else:
+            duration_s = durations[int(draw * len(durations))]
+        duration_s = max(1, round(duration_s * sample_rate)) / sample_rate
+        entries.append(
+            Utterance(name, sections.label, 0.0, duration_s, sample_rate, label=sections.label)
+        )
+    return entries
+
+
 class SpeechDataset:
     """Examples by (epoch, index), the same whichever process asks and in whatever order.
 
@@ -121,6 +150,7 @@ class SpeechDataset:
         cache: keep decoded audio in memory.
         cache_mb: most memory for it, in 2**20 bytes.
         root: folder that the manifests in ``augment`` are relative to.
+        sections: examples that are cut anew in each epoch; their entries follow the utterances.
 
     Raises:
         DataError: ids clash, or a manifest of ``augment`` cannot be read.
@@ -137,6 +167,7 @@ class SpeechDataset:
         *,
         cache_mb: int = 1024,
         root: str = ".",
+        sections: Sequence[Sections] = (),
     ) -> None:
         self.utterances = list(utterances)
         self.tokenizer = tokenizer
@@ -145,9 +176,14 @@ class SpeechDataset:
         self.augmenter = WaveformAugmenter(augment, sample_rate, root) if augment else None
         self.cache = AudioCache(cache_mb * 2**20 if cache else 0)
         self._by_file: dict[str, list[Utterance]] = defaultdict(list)
-        check_ids(self.utterances, "the data set")
         for utterance in self.utterances:
             self._by_file[utterance.path].append(utterance)
+        self.sections: dict[str, Sections] = {}
+        for part in sections:
+            entries = section_entries(part, utterances, seed, sample_rate)
+            self.sections |= {entry.id: part for entry in entries}
+            self.utterances += entries
+        check_ids(self.utterances, "the data set")
 
     @property
     def durations(self) -> list[float]:
@@ -166,7 +202,7 @@ class SpeechDataset:
         """
         epoch, index = key
         utterance = self.utterances[index]
-        waveform = self.load(utterance)
+        waveform = self._waveform(utterance, epoch)
         if self.augmenter is not None:
             rng = np.random.default_rng(utterance_seed(self.seed, epoch, utterance.id, "waveform"))
             waveform = self.augmenter(waveform, rng)
@@ -176,6 +212,15 @@ class SpeechDataset:
             targets=torch.tensor(self.encode(utterance), dtype=torch.int64),
             seed=utterance_seed(self.seed, epoch, utterance.id, "features"),
         )
+
+    def _waveform(self, utterance: Utterance, epoch: int) -> Tensor:
+        """As recorded, or the section that is cut for this epoch."""
+        section = self.sections.get(utterance.id)
+        if section is None:
+            return self.load(utterance)
+        rng = np.random.default_rng(utterance_seed(self.seed, epoch, utterance.id, "section"))
+        samples = round(utterance.duration_s * self.sample_rate)
+        return section.cut(samples, self.sample_rate, rng, self.cache)
 
     def batch(self, keys: Sequence[tuple[int, int]]) -> Batch:
         """The examples ``(epoch, index)`` as one batch, the same on any number of threads."""

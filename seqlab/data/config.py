@@ -58,9 +58,7 @@ class AugmentConfig:
             if not 0 <= getattr(self, name) <= 1:
                 raise DataError(f"{name}={getattr(self, name)} must be within 0 and 1")
         for name in ("noise_snr_db", "gain_db", "colored_noise_snr_db"):
-            interval = getattr(self, name)
-            if interval is not None and (len(interval) != 2 or not interval[0] <= interval[1]):
-                raise DataError(f"{name}={interval} must be a low and a high value, low <= high")
+            _check_interval(name, getattr(self, name))
         for name in ("time_shift_s", "edges_s"):
             if not getattr(self, name) >= 0:
                 raise DataError(f"{name}={getattr(self, name)} must be 0 or more seconds")
@@ -73,6 +71,92 @@ class AugmentConfig:
                 )
         if not 0 <= self.spectral_tilt <= 0.9:
             raise DataError(f"spectral_tilt={self.spectral_tilt} must be within 0 and 0.9")
+
+
+@dataclass(frozen=True)
+class UnknownConfig:
+    """Sections of other speech, which a keyword model learns to ignore under ``<unknown>``.
+
+    They are cut anew in each epoch, at random places; every draw depends only on the seed, the
+    epoch and the section's number.
+
+    Args:
+        sources: manifests, as ``DataConfig.train`` names them, or folders of recordings, relative
+            to ``DataConfig.root``. Utterances whose label or transcript holds one of the keywords
+            are left out; where neither is known, that is up to you.
+        per_epoch: sections in an epoch; 0: none.
+        duration_s: range (low, high) of their lengths in seconds; None: those of training
+            utterances, drawn at random.
+        hard: manifests that ``seqlab hard-negatives`` has written.
+        hard_share: share of the sections that are cut from those, 0 to 1.
+    """
+
+    sources: list[str] = field(default_factory=list)
+    per_epoch: int = 0
+    duration_s: tuple[float, float] | None = None
+    hard: list[str] = field(default_factory=list)
+    hard_share: float = 0.3
+
+    def __post_init__(self) -> None:
+        _check_sections(self.per_epoch, self.duration_s)
+        if (self.per_epoch > 0) != bool(self.sources):
+            raise DataError(
+                f"per_epoch={self.per_epoch} and {len(self.sources)} sources; name sources of "
+                "other speech and how many sections to cut, or leave out both"
+            )
+        if not 0 <= self.hard_share <= 1:
+            raise DataError(f"hard_share={self.hard_share} must be within 0 and 1")
+        if not_default(self, ["hard_share"]) and not self.hard:
+            raise DataError(
+                f"hard_share={self.hard_share} needs hard, manifests of hard negatives; make one "
+                "with seqlab hard-negatives, or leave it out"
+            )
+        if self.hard and not self.sources:
+            raise DataError("hard needs sources and per_epoch beside it; name other speech, too")
+
+
+@dataclass(frozen=True)
+class SilenceConfig:
+    """Sections without speech, which a keyword model learns to ignore under ``<silence>``.
+
+    Args:
+        sources: manifests or folders of noise recordings, as in ``UnknownConfig``; none: all
+            sections are digital silence.
+        per_epoch: sections in an epoch; 0: none.
+        duration_s: as in ``UnknownConfig``.
+        digital_share: share of the sections that hold nothing but zeros, 0 to 1.
+        gain_db: range (low, high) of the level change of a section in dB.
+    """
+
+    sources: list[str] = field(default_factory=list)
+    per_epoch: int = 0
+    duration_s: tuple[float, float] | None = None
+    digital_share: float = 0.1
+    gain_db: tuple[float, float] = (-30.0, 0.0)
+
+    def __post_init__(self) -> None:
+        _check_sections(self.per_epoch, self.duration_s)
+        if self.sources and not self.per_epoch:
+            raise DataError("per_epoch=0 uses no sources; say how many sections, or name none")
+        if not 0 <= self.digital_share <= 1:
+            raise DataError(f"digital_share={self.digital_share} must be within 0 and 1")
+        _check_interval("gain_db", self.gain_db)
+
+
+def _check_sections(per_epoch: int, duration_s: tuple[float, float] | None) -> None:
+    if per_epoch < 0:
+        raise DataError(f"per_epoch={per_epoch} must be 0 or more")
+    _check_interval("duration_s", duration_s)
+    if duration_s is not None and not 0.05 <= duration_s[0] <= duration_s[1] <= 600:
+        raise DataError(
+            f"duration_s={duration_s} must be within 0.05 and 600 seconds; about as long as the "
+            "keywords' recordings"
+        )
+
+
+def _check_interval(name: str, interval: tuple[float, float] | None) -> None:
+    if interval is not None and (len(interval) != 2 or not interval[0] <= interval[1]):
+        raise DataError(f"{name}={interval} must be a low and a high value, low <= high")
 
 
 @dataclass(frozen=True)
@@ -95,6 +179,11 @@ class DataConfig:
         cache_mb: most memory for decoded audio of train, over all workers, and once more for
             that of dev, in 2**20 bytes; 0: none.
         augment: changes to training waveforms.
+        unknown: sections of other speech beside ``train``, for keyword models.
+        silence: sections without speech beside ``train``, for keyword models.
+        negatives: manifests or folders of recordings without the keywords, as in
+            ``unknown.sources``, on which ``training.monitor: miss_rate`` counts false alarms.
+            Neither those that are trained on nor those of the test.
     """
 
     root: str
@@ -109,6 +198,9 @@ class DataConfig:
     num_workers: int = 0
     cache_mb: int = 1024
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    unknown: UnknownConfig = field(default_factory=UnknownConfig)
+    silence: SilenceConfig = field(default_factory=SilenceConfig)
+    negatives: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if (self.batch_size is None) == (self.batch_duration_s is None):

@@ -17,6 +17,7 @@ __all__ = [
     "DetectorSettings",
     "DetectorState",
     "KeywordDetector",
+    "background_classes",
     "count_firings",
     "keyword_labels",
     "smoothed",
@@ -107,6 +108,16 @@ def keyword_labels(labels: Sequence[str]) -> list[str]:
     ['go', 'stop']
     """
     return [label for label in labels if not (label.startswith("<") and label.endswith(">"))]
+
+
+def background_classes(labels: Sequence[str]) -> list[int]:
+    """Numbers of those labels that are no keywords.
+
+    >>> background_classes(["<silence>", "go", "<unknown>"])
+    [0, 2]
+    """
+    keywords = set(keyword_labels(labels))
+    return [number for number, label in enumerate(labels) if label not in keywords]
 
 
 def smoothed(posteriors: Scores, history: Scores) -> Scores:

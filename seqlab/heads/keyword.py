@@ -39,7 +39,8 @@ class KeywordHead(Head):
         window: Encoded frames that are averaged, the frame itself and those before it; about as
             long as a keyword. At least 1.
         background: Numbers of the labels that are no keywords, such as ``<unknown>`` and
-            ``<silence>``; at least one class must be left.
+            ``<silence>``; at least one class must be left. A recipe that names none has those of
+            the labels in angle brackets.
         hard_frames: Frames of the second part, at least 1.
         dropout: Probability in [0, 1) on the encoded frames.
 

@@ -10,6 +10,8 @@ from seqlab.errors import DataError, ModelError
 
 BLANK = "<blank>"
 UNKNOWN = "<unk>"
+UNKNOWN_LABEL = "<unknown>"  # classes of no keyword: other speech
+SILENCE_LABEL = "<silence>"  # and no speech
 FILE_NAME = "vocabulary.json"
 
 

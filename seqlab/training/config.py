@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from seqlab.errors import RecipeError
+from seqlab.values import not_default
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,9 @@ class TrainingConfig:
         early_stopping_patience: Validations without improvement after which training stops;
             None trains to the end.
         monitor: What "best" means: "metric" (word error rate or accuracy; equal values are told
-            apart by the loss) or "loss" on the dev set.
+            apart by the loss) or "loss" on the dev set; or "miss_rate" of a keyword model, the
+            mean over the keywords of the dev set, heard as a stream.
+        false_alarms_per_hour: Of each keyword, on ``data.negatives``, that "miss_rate" allows.
         average_last: Average the weights of this many last epochs, batch-norm statistics
             included; 0 does not average.
         ema_decay: Keep a moving average of the weights, of which each step keeps this share, in
@@ -41,6 +44,17 @@ class TrainingConfig:
         consistency: Above 0, each utterance is masked twice and this times the divergence between
             what the model says of the two is added to the loss (CR-CTC; 0.2 is usual). A step
             takes twice as long. Needs ``spec_augment`` and a CTC head.
+        mixup: Above 0, each utterance is mixed with another, and so are their labels: the share of
+            each is drawn from the beta distribution whose two parameters this is (0.2 is usual).
+            For classifiers, like what follows.
+        class_balance: Weighs each label by the power of its rarity, from 0 (all utterances alike)
+            to 1 (all labels alike).
+        teacher: The folder of a model with the same labels, whose probabilities are learnt, too.
+            A training is resumed with the same teacher only.
+        teacher_weight: Of the teacher's part of the loss, above 0 and at most 1; the labels have
+            the rest.
+        teacher_temperature: What log-odds are divided by before the two are compared, at least 1:
+            more shows more of what the teacher thinks of wrong labels.
         skip_too_short: Drop training utterances that are too short for their CTC targets instead
             of raising an error that names them.
 
@@ -59,7 +73,8 @@ class TrainingConfig:
     device: Literal["auto", "cpu"] = "auto"
     compile: bool = False
     early_stopping_patience: int | None = None
-    monitor: Literal["metric", "loss"] = "metric"
+    monitor: Literal["metric", "loss", "miss_rate"] = "metric"
+    false_alarms_per_hour: float = 0.5
     average_last: int = 0
     ema_decay: float | None = None
     result: Literal["best", "last", "averaged"] | None = None
@@ -67,6 +82,11 @@ class TrainingConfig:
     checkpoint_every_steps: int | None = None
     log_every_steps: int = 10
     consistency: float = 0.0
+    mixup: float = 0.0
+    class_balance: float = 0.0
+    teacher: str | None = None
+    teacher_weight: float = 0.5
+    teacher_temperature: float = 2.0
     skip_too_short: bool = False
 
     def __post_init__(self) -> None:
@@ -79,7 +99,8 @@ class TrainingConfig:
                 raise RecipeError(f"training.{name}={value} must be at least 1; {remedy}")
         choices: dict[str, tuple[str | None, ...]]
         choices = {"precision": ("no", "bf16", "fp16"), "device": ("auto", "cpu")}
-        choices |= {"monitor": ("metric", "loss"), "result": (None, "best", "last", "averaged")}
+        choices |= {"result": (None, "best", "last", "averaged")}
+        choices |= {"monitor": ("metric", "loss", "miss_rate")}
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 names = ", ".join(choice for choice in allowed if choice)
@@ -112,3 +133,39 @@ class TrainingConfig:
                 "training.result=averaged needs training.average_last of at least 1, not 0; "
                 "set it to the number of epochs to average"
             )
+        _check_labels(self)
+
+
+def _check_labels(config: TrainingConfig) -> None:
+    """Raise RecipeError if a setting for classifiers is out of range, or has no effect."""
+    ranges = {
+        "mixup": (0 <= config.mixup <= 100, "from 0 to 100; 0.2 is usual"),
+        "class_balance": (0 <= config.class_balance <= 1, "from 0 to 1"),
+        "teacher_weight": (0 < config.teacher_weight <= 1, "above 0 and at most 1"),
+        "teacher_temperature": (1 <= config.teacher_temperature <= 100, "from 1 to 100"),
+        "false_alarms_per_hour": (
+            0 <= config.false_alarms_per_hour < math.inf,
+            "at least 0; 0.5 is usual",
+        ),
+    }
+    for name, (fits, rule) in ranges.items():
+        if not fits:
+            raise RecipeError(f"training.{name}={getattr(config, name)} must be {rule}")
+    others = ("mixup", "class_balance", "teacher")
+    if config.consistency and (found := [name for name in others if getattr(config, name)]):
+        raise RecipeError(
+            f"training.consistency is for CTC and training.{found[0]} for classifiers; leave one "
+            "of them out"
+        )
+    needed = dict.fromkeys(("teacher_weight", "teacher_temperature"), "teacher")
+    for name, value in not_default(config, needed).items():
+        if config.teacher is None:
+            raise RecipeError(
+                f"training.{name}={value} needs training.teacher, a model's folder; name one, or "
+                "leave it out"
+            )
+    if config.monitor != "miss_rate" and not_default(config, ["false_alarms_per_hour"]):
+        raise RecipeError(
+            f"training.false_alarms_per_hour={config.false_alarms_per_hour} needs training.monitor="
+            "miss_rate; set it, or leave the rate out"
+        )

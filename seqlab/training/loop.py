@@ -144,7 +144,7 @@ def _begin(
         noted = (observer if accelerator.is_main_process else SilentObserver()).noted
         forwards = compiled_layers(model.encoder, accelerator.device, noted)
     module, optimizer = accelerator.prepare(
-        LossModule(model, settings.training.consistency, forwards),
+        LossModule(model, settings.training.consistency, forwards, settings.objective),
         build_optimizer(model, settings.optimizer),
     )
     if content is not None:
@@ -241,8 +241,10 @@ def count_steps(sampler: BucketBatchSampler, config: TrainingConfig) -> int:
 
 
 def data_fingerprint(dataset: SpeechDataset, model: SpeechModel) -> str:
-    """Changes with the training utterances, their targets and the tokenizer."""
+    """Changes with the training utterances, sources of sections, targets and the tokenizer."""
     rows = [[u.id, u.duration_s, u.target] for u in dataset.utterances]
+    parts = dict.fromkeys(dataset.sections.values())
+    rows += [[r.id, r.start_s, r.duration_s] for part in parts for r in part.recordings]
     content = json.dumps([rows, list(model.tokenizer.tokens)], ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()
 

@@ -160,7 +160,7 @@ def _losses(prepared: Prepared, rates: Sequence[float]) -> Iterator[float]:
     if settings.fit_normalizer:
         fit_normalizer(model, prepared.train_set, settings.data)
     module, optimizer = accelerator.prepare(
-        LossModule(model, settings.training.consistency),
+        LossModule(model, settings.training.consistency, objective=settings.objective),
         build_optimizer(model, settings.optimizer),
     )
     module.train()

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from seqlab.data.batch import SpeechDataset
 from seqlab.data.config import DataConfig, load_split
 from seqlab.data.manifest import Utterance
+from seqlab.data.sections import make_sections
 from seqlab.errors import DataError
 from seqlab.training.config import TrainingConfig
+from seqlab.training.label_objective import LabelObjective, label_objective, teacher_mark
 from seqlab.training.optim import OptimizerConfig
 from seqlab.training.preflight import check_targets, drop_too_short, listed, trained_on
 from seqlab.training.schedule import ScheduleConfig
@@ -100,7 +102,9 @@ def prepare(
     splits = {name: _load(recipe.data, name) for name in ("train", "dev", "test")}
     if not splits["train"]:
         raise DataError("the training set has 0 utterances, must have at least 1; see data.train")
-    tokenizer.fit([u.target for u in splits["train"] if u.target is not None])
+    targets = [u.target for u in splits["train"] if u.target is not None]
+    sections, left_out = make_sections(recipe.data, targets)
+    tokenizer.fit([*targets, *(part.label for part in sections)])
     for name, utterances in splits.items():
         check_targets(utterances, tokenizer, name)
     model = build_model(tokenizer)
@@ -112,7 +116,7 @@ def prepare(
         recipe.training.skip_too_short,
         augment.edges_s,
     )
-    notes = trained_on(splits)
+    notes = [*trained_on(splits), *left_out]
     warm = None
     if recipe.warm_start is not None and fresh:
         warm = warm_start(model, recipe.warm_start)
@@ -129,16 +133,26 @@ def prepare(
         augment=augment,
         seed=recipe.seed,
         root=recipe.data.root,
+        sections=sections,
         **cache,
     )
     dev_set = None
     if splits["dev"]:
         dev_set = SpeechDataset(splits["dev"], tokenizer, model.frontend.sample_rate, **cache)
-    settings = _loop_settings(recipe)
+    settings = _loop_settings(recipe, _objective(recipe.training, model, train_set))
     return Prepared(model, train_set, dev_set, splits["test"], settings, notes, warm)
 
 
-def _loop_settings(recipe: TrainableRecipe) -> LoopSettings:
+def _objective(
+    config: TrainingConfig, model: SpeechModel, train_set: SpeechDataset
+) -> LabelObjective | None:
+    labels = []
+    if model.head.output == "label":
+        labels = [train_set.encode(u)[0] for u in train_set.utterances]
+    return label_objective(config, model, labels)
+
+
+def _loop_settings(recipe: TrainableRecipe, objective: LabelObjective | None) -> LoopSettings:
     taken = () if recipe.warm_start is None else recipe.warm_start.parts
     return LoopSettings(
         training=recipe.training,
@@ -146,8 +160,9 @@ def _loop_settings(recipe: TrainableRecipe) -> LoopSettings:
         schedule=recipe.schedule,
         data=recipe.data,
         seed=recipe.seed,
-        recipe=recipe.as_dict(),
+        recipe=recipe.as_dict() | teacher_mark(recipe.training),
         fit_normalizer="normalizer" not in taken,
+        objective=objective,
     )
 
 

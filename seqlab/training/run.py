@@ -6,7 +6,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from seqlab.training.loop import check_folder, make_accelerator, train
 from seqlab.training.observer import Observer, SilentObserver
 from seqlab.training.prepare import TrainableRecipe, prepare
 from seqlab.training.report import write_report
+from seqlab.training.selection import Judge
 from seqlab.training.session import TrainingResult
 from seqlab.training.validate import Evaluation, evaluate
 
@@ -52,6 +53,7 @@ def run_training(
     resume: bool = False,
     observer: Observer | None = None,
     command: Sequence[str] = (),
+    judge: Judge | None = None,
 ) -> RunResult:
     """Train what a recipe describes, evaluate the result, and leave everything in one folder.
 
@@ -67,6 +69,7 @@ def run_training(
         resume: Go on from the last checkpoint in ``folder``.
         observer: Is told about the progress, on the main process only.
         command: The command line, for ``run.json``.
+        judge: Gives the figure of ``training.monitor: miss_rate``.
 
     Raises:
         SeqlabError: Data, recipe or folder do not allow the training; nothing has been trained.
@@ -79,7 +82,8 @@ def run_training(
     model, warm = prepared.model, prepared.warm_start
     accelerator = make_accelerator(recipe.training)
     main = accelerator.is_main_process
-    for note in prepared.notes if main else []:
+    notes = [*prepared.notes, *(judge.notes if judge is not None else [])]
+    for note in notes if main else []:
         observer.noted(note)
     folder.mkdir(parents=True, exist_ok=True)
     if main and not resume:  # a resumption may yet be refused
@@ -93,7 +97,7 @@ def run_training(
         model,
         prepared.train_set,
         prepared.dev_set,
-        prepared.settings,
+        replace(prepared.settings, judge=judge),
         folder,
         resume=resume,
         observer=observer,

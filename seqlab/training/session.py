@@ -26,9 +26,11 @@ from seqlab.training.checkpoint import (
 )
 from seqlab.training.config import TrainingConfig
 from seqlab.training.ema import MovingAverage, judged_weights
+from seqlab.training.label_objective import LabelObjective
 from seqlab.training.observer import Observer, Progress
 from seqlab.training.optim import OptimizerConfig
 from seqlab.training.schedule import ScheduleConfig, learning_rate_factor
+from seqlab.training.selection import Judge, to_beat
 from seqlab.training.step import StepResult
 from seqlab.training.validate import evaluate
 from seqlab.training.writers import MetricsWriter
@@ -49,6 +51,8 @@ class LoopSettings:
         seed: Of the order of utterances and all random numbers, at least 0.
         recipe: The resolved recipe, plain values; resuming with another one is refused.
         fit_normalizer: Whether to fit a normalizer that can be fitted.
+        objective: Of a classifier; None for the loss of its head.
+        judge: Gives the "miss_rate" of ``training.monitor``.
     """
 
     training: TrainingConfig
@@ -58,6 +62,8 @@ class LoopSettings:
     seed: int = 0
     recipe: Mapping[str, Any] = field(default_factory=dict)
     fit_normalizer: bool = True
+    objective: LabelObjective | None = None
+    judge: Judge | None = None
 
 
 @dataclass(frozen=True)
@@ -222,11 +228,11 @@ class Session:
         size = self.settings.data.batch_size or 16
         with judged_weights(self.average):
             evaluation = evaluate(self.model, dev_set, batch_size=size)
+            judge = self.settings.judge
+            heard = {} if judge is None else judge(self.model)
         figures = {"dev_loss": evaluation.loss}
-        figures |= {f"dev_{name}": value for name, value in evaluation.figures.items()}
-        loss = evaluation.loss if math.isfinite(evaluation.loss) else math.inf
-        key = (loss, 0.0) if self.config.monitor == "loss" else (evaluation.error, loss)
-        state = self.state
+        figures |= {f"dev_{name}": v for name, v in {**evaluation.figures, **heard}.items()}
+        key, state = to_beat(self.config.monitor, evaluation, heard), self.state
         is_best = state.best is None or key < tuple(state.best)
         if is_best:
             state.best, state.best_epoch, state.validations_since_best = key, state.epoch, 0

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from seqlab.errors import TrainingError
 from seqlab.training.compiling import Forwards, replaced
+from seqlab.training.label_objective import LabelObjective
 from seqlab.training.objective import consistent_losses
 from seqlab.training.preflight import listed
 
@@ -33,6 +34,7 @@ class LossModule(nn.Module):
         consistency: Weight of the divergence between two maskings; see ``consistent_losses``.
         forwards: Stand in for the ``forward`` of some modules here, and only here: compiled for
             training, while validations, of few batches, go without.
+        objective: Of a classifier, in place of its head's loss; None for that.
     """
 
     def __init__(
@@ -40,17 +42,21 @@ class LossModule(nn.Module):
         model: SpeechModel,
         consistency: float = 0.0,
         forwards: Forwards | None = None,
+        objective: LabelObjective | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.consistency = consistency
         self.forwards = dict(forwards or {})
+        self.objective = objective
 
     def forward(self, batch: Batch) -> Tensor:
         """Loss of each utterance (B,)."""
         with replaced(self.forwards):
             if self.consistency and self.training:
                 return consistent_losses(self.model, batch, self.consistency)
+            if self.objective is not None and self.training:
+                return self.objective(self.model, batch)
             return self.model.loss(batch)
 
 

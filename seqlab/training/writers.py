@@ -28,6 +28,7 @@ COLUMNS = (
     "dev_accuracy",
     "dev_word_error_rate",
     "dev_character_error_rate",
+    "dev_miss_rate",
 )
 
 

@@ -80,7 +80,10 @@ def make_corpus(folder: Path, recipe: Recipe, speakers: tuple[str, ...]) -> None
     rate = int(recipe.frontend["init_args"]["sample_rate"])
     field = "label" if recipe.text["class_path"].endswith("LabelTokenizer") else "transcript"
     generator = torch.Generator().manual_seed(0)
-    splits = sorted({*recipe.data.train, *recipe.data.dev, *recipe.data.test})
+    data = recipe.data
+    other = {*data.unknown.sources, *data.silence.sources, *data.negatives}
+    other |= {name for name in (data.augment.noise, data.augment.reverberation) if name}
+    splits = sorted({*data.train, *data.dev, *data.test, *other})
     for place, split in enumerate(splits):
         utterances = []
         for number in range(4 * len(speakers)):
@@ -88,6 +91,7 @@ def make_corpus(folder: Path, recipe: Recipe, speakers: tuple[str, ...]) -> None
             waveform = torch.randn(rate + 100 * number, generator=generator) * 0.1
             save_audio(folder / f"{name}.wav", waveform, rate)
             target: dict[str, Any] = {field: WORDS[number // len(speakers) % 2]}
+            target = {} if split in other else target
             speaker = speakers[number % len(speakers)]
             utterances.append(
                 Utterance(

@@ -1,0 +1,123 @@
+"""Wake words of the Picovoice wake word benchmark: six phrases, over 50 speakers."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from seqlab.audio import load_audio, save_audio
+from seqlab.data.corpora._layout import audio_files, require_folder, table_splits, wrong_layout
+from seqlab.data.manifest import Utterance, from_file, read_manifest
+from seqlab.errors import AudioError, DataError
+
+PHRASES = ("alexa", "computer", "jarvis", "smart mirror", "snowboy", "view glass")
+NOTES = (
+    "speakers are not published, so that a speaker may be in several splits: figures say less "
+    "about new speakers than they seem to",
+)
+_EXPECTED = "audio/ with a folder a phrase: " + ", ".join(p.replace(" ", "_") for p in PHRASES)
+_NOISY_RATE = 16000
+
+
+def prepare(
+    source: Path, *, noise: str = "", snr_db: float = 10.0, dest: Path | None = None
+) -> dict[str, list[Utterance]]:
+    """Splits of the wake word benchmark's clips; the label of each is its phrase.
+
+    The benchmark has no splits and does not tell its speakers. A ``manifest.tsv`` beside ``audio``
+    names the splits. Without one, clips are split by file: half is ``train``, a tenth ``dev``,
+    the rest ``test``; those of "alexa", whose files are numbered, by their number in this order,
+    the others by the SHA-1 of their file name. Files that are no audio (a few of "alexa" are
+    damaged) are left out.
+
+    With ``noise``, ``test_noisy`` holds the test clips with noise on top, as the benchmark mixes
+    them, written to ``DEST/noisy``: of each clip the same at any time.
+
+    Args:
+        source: the repository, or its folder ``audio``.
+        noise: manifest of noise recordings; empty: no ``test_noisy``.
+        snr_db: ratio of the mean powers of clip and noise in dB.
+        dest: folder of the noisy clips.
+
+    Raises:
+        DataError: another layout, or noise that cannot be used.
+
+    Source: github.com/Picovoice/wake-word-benchmark, folder audio.
+    """
+    require_folder(source, "the wake word benchmark", _EXPECTED)
+    listed = (source / "manifest.tsv").is_file()
+    splits = table_splits(source / "manifest.tsv") if listed else _split_by_name(source)
+    splits = {  # without the recording of several phrases, whose label is none of them
+        split: [clip for clip in clips if clip.label in PHRASES] for split, clips in splits.items()
+    }
+    if noise:
+        splits["test_noisy"] = _noisy(splits["test"], noise, snr_db, dest)
+    return splits
+
+
+def _split_by_name(source: Path) -> dict[str, list[Utterance]]:
+    folder = source / "audio" if (source / "audio").is_dir() else source
+    splits: dict[str, list[Utterance]] = {"train": [], "dev": [], "test": []}
+    for phrase in PHRASES:
+        found = _clips(folder / phrase.replace(" ", "_"), phrase)
+        if not found:
+            raise wrong_layout(folder, "the wake word benchmark", _EXPECTED)
+        for split, clip in zip(_drawn(found), found, strict=True):
+            splits[split].append(clip)
+    return splits
+
+
+def _clips(folder: Path, phrase: str) -> list[Utterance]:
+    """The clips of a phrase that can be read."""
+    clips = []
+    for path in audio_files(folder):
+        try:
+            clips.append(from_file(path, f"{folder.name}/{path.stem}", label=phrase))
+        except AudioError:
+            continue
+    return clips
+
+
+def _drawn(clips: list[Utterance]) -> list[str]:
+    """A split for each clip, whatever format the files are in."""
+    names = [Path(clip.path).stem for clip in clips]
+    if all(name.isdecimal() for name in names):
+        count = max(map(int, names)) + 1
+        shares = [int(name) / count for name in names]
+    else:
+        digests = [hashlib.sha1(f"{name}.wav".encode()).hexdigest() for name in names]
+        shares = [int(digest[:12], 16) % 10 / 10 for digest in digests]
+    return ["train" if s < 0.5 else "dev" if s < 0.6 else "test" for s in shares]
+
+
+def _noisy(
+    clips: list[Utterance], manifest: str, snr_db: float, dest: Path | None
+) -> list[Utterance]:
+    """Copies of the clips in ``dest/noisy``, each with a section of noise."""
+    from seqlab.frontend.augment import add_noise
+
+    if dest is None:
+        raise DataError(f"noise={manifest!r} makes new recordings; name a folder dest for them")
+    recordings = read_manifest(manifest)
+    if not recordings:
+        raise DataError(f"noise={manifest!r} is empty, must name at least one recording")
+    noises = [
+        load_audio(n.path, start_s=n.start_s, duration_s=n.duration_s, sample_rate=_NOISY_RATE)[0]
+        for n in recordings
+    ]
+    made = []
+    for clip in clips:
+        seed = hashlib.sha1(clip.id.encode()).digest()
+        which, where = np.random.default_rng(list(seed)).random(2)
+        noise = noises[int(which * len(noises))]
+        start = int(where * max(1, len(noise) - round(clip.duration_s * _NOISY_RATE)))
+        waveform, _ = load_audio(clip.path, sample_rate=_NOISY_RATE)
+        mixed = add_noise(waveform, noise[start:], snr_db)
+        mixed = mixed / max(1.0, float(mixed.abs().max()))
+        path = dest / "noisy" / str(clip.label).replace(" ", "_") / f"{Path(clip.path).stem}.flac"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_audio(path, mixed, _NOISY_RATE)
+        made.append(from_file(path, f"{clip.id}+noise", label=clip.label))
+    return made
