@@ -128,8 +128,14 @@ class ImageConv(nn.Conv2d):
             return image.new_zeros(image.shape[0], 0, bins, self.out_channels)
         if self._trains_in_phases:
             return self._convolve_phases(image, weight, bias, time_padding)
-        image, padding = _padded(image, time_padding, self.frequency_padding)
-        stride, dilation = (self.stride[0], self.stride[1]), (self.dilation[0], self.dilation[1])
+        stride, frequency_padding = (self.stride[0], self.stride[1]), self.frequency_padding
+        if stride[1] > 1 and self.output_bins(image.shape[2]) == 1:
+            # oneDNN's strided kernels of one channel read memory that nobody has written
+            image = functional.pad(image, (0, 0, *frequency_padding))
+            image = image[:, :, : self.dilation[1] * (self.kernel_size[1] - 1) + 1]
+            stride, frequency_padding = (stride[0], 1), (0, 0)
+        image, padding = _padded(image, time_padding, frequency_padding)
+        dilation = (self.dilation[0], self.dilation[1])
         image = image.permute(0, 3, 1, 2)  # (B, C, T, F), channels last in memory
         image = functional.conv2d(image, weight, bias, stride, padding, dilation, self.groups)
         return image.permute(0, 2, 3, 1)
@@ -157,7 +163,7 @@ class ImageConv(nn.Conv2d):
 
     def output_lengths(self, lengths: Length) -> Length:
         """Frames that ``forward`` returns for ``lengths`` frames: divided, rounded up."""
-        return strided_length(lengths, self.stride[0])
+        return strided_length(lengths, self.stride[0]) if self.stride[0] > 1 else lengths
 
     def output_bins(self, bins: int) -> int:
         """Frequency bins F' that ``forward`` returns for ``bins``; padded, divided, rounded up."""

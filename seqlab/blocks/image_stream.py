@@ -6,6 +6,7 @@ import itertools
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from seqlab.blocks.convolution import MaskedActivation
 from seqlab.blocks.image import CausalImageConv, ImageConv, Sides
@@ -13,6 +14,7 @@ from seqlab.blocks.image_pooling import AverageImagePool
 from seqlab.blocks.normalization import MaskedBatchNorm
 from seqlab.blocks.streaming import full_lengths
 from seqlab.checks import check_at_least
+from seqlab.errors import SeqlabError
 from seqlab.lengths import Length, is_traced, zero_padding
 
 
@@ -171,7 +173,7 @@ class NormalizedImage(nn.Module):
         return self.convolution
 
 
-class SubSpectralNorm(nn.Module):
+class SubSpectralNorm(MaskedBatchNorm):
     """Batch normalisation of each channel in each of a few frequency bands; padding stays zero.
 
     Use it where the statistics of low and high frequencies differ, as in networks that see a
@@ -199,11 +201,12 @@ class SubSpectralNorm(nn.Module):
     bands: Tensor
 
     def __init__(self, bins: int, dim: int, bands: int = 5) -> None:
-        super().__init__()
         check_at_least("bins", bins, 1)
+        check_at_least("dim", dim, 1)
         check_at_least("bands", bands, 1)
         bands = min(bands, bins)
-        self.norms = nn.ModuleList(MaskedBatchNorm(dim) for _ in range(bands))
+        super().__init__(bands * dim)
+        self.bins, self.dim = bins, dim
         edges = [bins * band // bands for band in range(bands + 1)]
         self.sizes = [end - start for start, end in itertools.pairwise(edges)]
         band = torch.repeat_interleave(torch.arange(bands), torch.tensor(self.sizes))
@@ -211,18 +214,33 @@ class SubSpectralNorm(nn.Module):
 
     def forward(self, image: Tensor, lengths: Tensor | None) -> Tensor:
         """Image (B, T, F, C), lengths (B,), or None for no padding, to the same shape."""
-        norms = [norm for norm in self.norms if isinstance(norm, MaskedBatchNorm)]
-        if norms[0].training:
-            lengths = full_lengths(image) if lengths is None else lengths
-            parts = torch.split(image, self.sizes, dim=2)
-            results = [norm(part, lengths) for norm, part in zip(norms, parts, strict=True)]
-            return torch.cat(results, dim=2)
-        variance = torch.stack([norm.running_var for norm in norms])
-        scale = torch.stack([norm.weight for norm in norms]) * torch.rsqrt(variance + norms[0].eps)
-        shift = torch.stack([norm.bias for norm in norms])
-        shift = shift - torch.stack([norm.running_mean for norm in norms]) * scale
-        image = torch.addcmul(shift[self.bands], image, scale[self.bands])
-        return without_padding(image, lengths)
+        if image.shape[2:] != (self.bins, self.dim):
+            raise SeqlabError(
+                f"image of shape {tuple(image.shape)} must be (B, T, {self.bins}, {self.dim}), "
+                "as the bins and dim of this normalisation say"
+            )
+        if self.training:
+            return self._trained(image, full_lengths(image) if lengths is None else lengths)
+        scale = self.weight * torch.rsqrt(self.running_var + self.eps)
+        shift = self.bias - self.running_mean * scale
+        scale = scale.view(-1, self.dim).index_select(0, self.bands)
+        shift = shift.view(-1, self.dim).index_select(0, self.bands)
+        return without_padding(torch.addcmul(shift, image, scale), lengths)
+
+    def _trained(self, image: Tensor, lengths: Tensor) -> Tensor:
+        results = [
+            self._normalized(part, lengths, weight, bias)
+            for part, weight, bias in zip(
+                torch.split(image, self.sizes, dim=2),
+                self.weight.view(-1, self.dim).unbind(),
+                self.bias.view(-1, self.dim).unbind(),
+                strict=True,
+            )
+        ]
+        outputs, means, squares, totals = zip(*results, strict=True)
+        counts = torch.stack(totals).repeat_interleave(self.dim)
+        self._track(torch.cat(means), torch.cat(squares), counts)
+        return torch.cat(outputs, dim=2)
 
 
 class ImageMean(AverageImagePool):
@@ -248,6 +266,20 @@ class ImageMean(AverageImagePool):
         check_at_least("bins", bins, 1)
         self.bins, self.bins_after = bins, self.output_bins(bins)
         self.before = (0, 0)  # unlike centred rectangles, no frame waits for another's
+
+    def _pool(self, image: Tensor, lengths: Tensor) -> Tensor:
+        frames, bins = self._shape(image)[1:3]
+        time, frequency = self.kernel_size
+        missing = (bins * frequency - image.shape[2], frames * time - image.shape[1])
+        image = functional.pad(zero_padding(image, lengths), (0, 0, 0, missing[0], 0, missing[1]))
+        rectangles = (image.shape[0], frames, time, bins, frequency, image.shape[3])
+        starts = torch.arange(frames, device=lengths.device) * time
+        filled = (lengths[:, None] - starts).clamp(1, time)
+        heights = (self.bins - torch.arange(bins, device=lengths.device) * frequency).clamp(
+            max=frequency
+        )
+        counts = filled[:, :, None, None] * heights[:, None]
+        return image.reshape(rectangles).sum((2, 4)) / counts.to(image.dtype)
 
     def initial_state(self, batch_size: int = 1) -> Tensor:
         """No frame (B, 0, F, C) waits at first."""

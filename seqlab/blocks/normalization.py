@@ -90,17 +90,22 @@ class MaskedBatchNorm(nn.Module):
             )
         if not self.training:
             return self._evaluated(sequence, lengths)
-        padding = ~valid_mask(lengths, sequence.shape[1])
-        count = lengths.sum() * sequence.shape[2:-1].numel()
-        shift = _first_guess(sequence.detach(), lengths, padding).to(self.weight.dtype)
-        if sequence.device.type == "cpu":
-            padding = padding.flatten().nonzero().squeeze(1)
-        output: Tensor
-        output, mean, squares, total = _BatchNorm.apply(
-            sequence, padding, count, shift, self.weight, self.bias, self.eps
-        )
+        output, mean, squares, total = self._normalized(sequence, lengths, self.weight, self.bias)
         self._track(mean, squares, total)
         return output
+
+    def _normalized(
+        self, sequence: Tensor, lengths: Tensor, weight: Tensor, bias: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """In training: the output, and of all processes mean, squared deviations and count."""
+        padding = ~valid_mask(lengths, sequence.shape[1])
+        count = lengths.sum() * sequence.shape[2:-1].numel()
+        shift = _first_guess(sequence.detach(), lengths, padding).to(weight.dtype)
+        if sequence.device.type == "cpu":
+            padding = padding.flatten().nonzero().squeeze(1)
+        return _BatchNorm.apply(  # type: ignore[no-any-return]
+            sequence, padding, count, shift, weight, bias, self.eps
+        )
 
     def _evaluated(self, sequence: Tensor, lengths: Tensor) -> Tensor:
         frames = sequence.shape[1]
