@@ -110,7 +110,7 @@ def load_audio(
     with open_file(name) as sound:
         check_line_rate(name, sound, sample_rate)
         start, count = locate(name, sound, start_s, duration_s)
-        blocks = list(decode(name, sound, start, count))
+        blocks = [torch.from_numpy(block) for block in decode(name, sound, start, count)]
         native: int = sound.samplerate
     waveform = torch.cat(blocks)
     if sample_rate is None or sample_rate == native:
@@ -194,7 +194,8 @@ def read_blocks(
         size = max(1, round(block_s * sound.samplerate))
         whole = start_s == 0 and duration_s is None  # all that can be asked of a pipe
         start, count = (0, None) if whole else locate(name, sound, start_s, duration_s)
-        blocks = _regroup(decode(name, sound, start, count, block=min(size, BLOCK_VALUES)), size)
+        decoded = decode(name, sound, start, count, block=min(size, BLOCK_VALUES))
+        blocks = _regroup(map(torch.from_numpy, decoded), size)
         native: int = sound.samplerate
         if sample_rate is None or sample_rate == native:
             yield from ((block, native) for block in blocks)

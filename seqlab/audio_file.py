@@ -1,4 +1,6 @@
-"""Open and decode audio files, and tell what is wrong with one; ``seqlab.audio`` builds on it.
+"""Open and decode audio files, and tell what is wrong with one, without torch.
+
+``seqlab.audio`` and ``seqlab.deploy.audio`` build on it.
 
 libsndfile reads a truncated WAV, AIFF, AU, NIST or Ogg file without a word, up to where it ends.
 Here a file that promises more than it holds is an error: half a sentence with the whole
@@ -16,11 +18,13 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
 from seqlab.errors import AudioError
 from seqlab.image_lines import LineImage, is_png
+
+Samples = NDArray[np.float32]
 
 MAX_RATE = 1_000_000
 BLOCK_VALUES = 1 << 20  # samples times channels decoded at once: bounds memory, header or not
@@ -150,7 +154,7 @@ def decode(
     count: int | None = None,
     *,
     block: int = BLOCK_VALUES,
-) -> Iterator[Tensor]:
+) -> Iterator[Samples]:
     """Samples ``start`` to ``start + count`` of a file just opened, mono, (n,) float32, in blocks.
 
     With ``count`` None up to the end. Raises AudioError where the file ends or breaks before
@@ -178,7 +182,9 @@ def decode(
         raise AudioError(f"{name}: holds 0 samples, must hold at least 1")
 
 
-def _limited(name: str, sound: Any, position: int, end: int | None, block: int) -> Iterator[Tensor]:
+def _limited(
+    name: str, sound: Any, position: int, end: int | None, block: int
+) -> Iterator[Samples]:
     """Blocks up to ``end``, of which nothing further is decoded."""
     block = max(1, min(block, BLOCK_VALUES // sound.channels))
     while end is None or position < end:
@@ -189,7 +195,7 @@ def _limited(name: str, sound: Any, position: int, end: int | None, block: int) 
         yield samples
 
 
-def _fixed(name: str, sound: Any) -> Iterator[Tensor]:
+def _fixed(name: str, sound: Any) -> Iterator[Samples]:
     """Blocks from the start, always the same ones, none beginning in the last second.
 
     What libsndfile 1.2.2 decodes depends on where a read begins: the last packet of an Opus file
@@ -205,11 +211,11 @@ def _fixed(name: str, sound: Any) -> Iterator[Tensor]:
         yield samples
 
 
-def _finite(name: str, samples: Tensor, position: int) -> Tensor:
+def _finite(name: str, samples: Samples, position: int) -> Samples:
     """The samples, once they are known to be numbers; ``position`` is that of the first."""
-    finite = torch.isfinite(samples)
+    finite = np.isfinite(samples)
     if not bool(finite.all()):
-        at = position + int((~finite).nonzero()[0])
+        at = position + int(np.flatnonzero(~finite)[0])
         raise AudioError(
             f"{name}: holds NaN or infinite values, the first at sample {at}, must be finite; "
             "write the file again"
@@ -217,18 +223,20 @@ def _finite(name: str, samples: Tensor, position: int) -> Tensor:
     return samples
 
 
-def _read(name: str, sound: Any, count: int) -> Tensor:
+def _read(name: str, sound: Any, count: int) -> Samples:
     """Up to ``count`` samples, channels averaged."""
     try:
-        samples = sound.read(count, dtype="float32", always_2d=True)
+        samples: Samples = sound.read(count, dtype="float32", always_2d=True)
     except (RuntimeError, OSError) as error:
         reason = str(error).strip().rstrip(".") or "libsndfile gives no reason"
         raise AudioError(
             f"{name}: cannot be decoded to its end ({reason}), it is truncated or damaged; "
             "download or copy it again"
         ) from None
-    mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1, dtype="float32")
-    return torch.from_numpy(mono.copy() if samples.shape[1] == 1 else mono)
+    if samples.shape[1] == 1:
+        return samples[:, 0].copy()
+    mono: Samples = samples.mean(axis=1, dtype=np.float32)
+    return mono
 
 
 def _check_complete(name: str, sound: Any, file: Any) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 
-from seqlab.cli import recognise
+from seqlab.cli import exported, recognise
 from seqlab.cli.terminal import print_json, print_table
 from seqlab.errors import ModelError
 
@@ -22,10 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Classify."""
-    from seqlab.cli.locate import load_model, warn_if_synthetic
-
     if args.top < 1:
         raise ModelError(f"--top {args.top} must be at least 1")
+    if exported.is_export(args.model):
+        return exported.classify(args)
+    from seqlab.cli.locate import load_model, warn_if_synthetic
+
     model = load_model(args.model, args.allow_module)
     recognise.check_task(model, args.model, "classification")
     warn_if_synthetic(model)

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe the arguments of both."""
     from seqlab.cli.train import add_allow_module
 
-    parser.add_argument("model", metavar="MODEL", help="a model folder or a run folder")
+    parser.add_argument("model", metavar="MODEL", help="a model, run or export folder")
     parser.add_argument("files", nargs="+", metavar="FILE", help="audio files")
     parser.add_argument("--json", action="store_true", help="print the answers as JSON")
     add_allow_module(parser)

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from seqlab.cli import exported
 from seqlab.cli.spotting_options import add_spotting_options, chosen
 from seqlab.cli.terminal import Progress, say
 from seqlab.errors import AudioError, DataError
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe ``seqlab spot``."""
     from seqlab.cli.train import add_allow_module
 
-    parser.add_argument("model", metavar="MODEL", help="a model folder or a run folder")
+    parser.add_argument("model", metavar="MODEL", help="a model, run or export folder")
     parser.add_argument(
         "files",
         nargs="*",
@@ -173,11 +174,13 @@ def spot_files(
 
 def run(args: argparse.Namespace) -> int:
     """Spot."""
+    live = check_options(args)
+    if exported.is_export(args.model):
+        return exported.spot(args, live, printer)
     from seqlab.cli.locate import load_model, warn_if_synthetic
     from seqlab.inference.gate import Gate
     from seqlab.inference.spotting import spot_blocks
 
-    live = check_options(args)
     model = load_model(args.model, args.allow_module)
     spotter = make_spotter(args, model, _LIVE_BLOCK_S if live else _FILE_BLOCK_S)
     warn_if_synthetic(model)

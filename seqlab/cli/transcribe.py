@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqlab.cli import recognise
+from seqlab.cli import exported, recognise
 from seqlab.cli.chunks import add_chunk_option, set_chunks
 from seqlab.cli.decoding_options import add_decoding_options, chosen_decoder
 from seqlab.cli.terminal import print_json
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe ``seqlab transcribe``."""
     from seqlab.cli.train import add_allow_module
 
-    parser.add_argument("model", metavar="MODEL", help="a model folder or a run folder")
+    parser.add_argument("model", metavar="MODEL", help="a model, run or export folder")
     parser.add_argument("files", nargs="*", metavar="FILE", help="audio files")
     parser.add_argument("--json", action="store_true", help="print the answers as JSON")
     parser.add_argument(
@@ -168,9 +168,11 @@ def write_segments(file: str, target: Target, segments: Iterator[TimedSegment]) 
 
 def run(args: argparse.Namespace) -> int:
     """Transcribe."""
+    check_options(args)
+    if exported.is_export(args.model):
+        return exported.transcribe(args)
     from seqlab.cli.locate import load_model, warn_if_synthetic
 
-    check_options(args)
     timed = bool(args.format or args.output)
     if timed:
         targets(args)  # before the model is loaded

@@ -151,8 +151,9 @@ class KeywordHead(Head):
         if encoded.shape[1] == 0:
             encoded = encoded.new_zeros(len(encoded), 1, self.input_dim)
         logits = self.linear(self.dropout(encoded))
-        start = logits.new_zeros(len(logits), self.window - 1, self.num_classes)
-        none = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
+        batch_size = logits.shape[0]  # len() would fix the size of an exported graph
+        start = logits.new_zeros(batch_size, self.window - 1, self.num_classes)
+        none = torch.zeros(batch_size, dtype=torch.int64, device=logits.device)
         averaged = self._average(torch.cat([start, logits], 1), none)
         log_probs = averaged.log_softmax(-1, dtype=_precise(averaged))
         return log_probs, valid_mask(lengths.clamp(min=1), log_probs.shape[1])

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import queue
-import struct
-import threading
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -14,12 +11,11 @@ from torch import Tensor
 
 from seqlab.audio import read_blocks, resample_blocks
 from seqlab.audio_file import check_rate
+from seqlab.audio_pipe import audio_pipe
 from seqlab.errors import AudioError, MissingDependencyError
 
 __all__ = ["microphone_blocks", "piped_blocks"]
 
-_HEADERS = (b"RIFF", b"RIFX", b"RF64", b".snd", b"dns.")  # of formats that a pipe can carry
-_CHUNK = 1 << 16
 _MOST_BEHIND_S = 60.0
 
 
@@ -40,50 +36,9 @@ def piped_blocks(
     Raises:
         AudioError: Nothing came, or WAV or AU that cannot be read.
     """
-    raw_rate = sample_rate if raw_rate is None else raw_rate
-    check_rate("raw_rate", raw_rate)
-    first = file.read(4)
-    if not first:
-        raise AudioError("standard input is empty, must carry WAV or raw 16-bit samples")
-    header = b"" if first in _HEADERS else _endless_header(raw_rate)
-    with _fed(file, header + first) as fed:
-        for block, _ in read_blocks(fed, block_s, sample_rate=sample_rate):
+    with audio_pipe(file, sample_rate if raw_rate is None else raw_rate) as pipe:
+        for block, _ in read_blocks(pipe, block_s, sample_rate=sample_rate):
             yield block
-
-
-def _endless_header(sample_rate: int) -> bytes:
-    """The header of a WAV of 16 bits and one channel, whose length nobody knows."""
-    unknown = 0xFFFFFFFF
-    return struct.pack(
-        "<4sI4s4sIHHIIHH4sI",
-        b"RIFF", unknown, b"WAVE", b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16,
-        b"data", unknown,
-    )  # fmt: skip
-
-
-def _fed(file: BinaryIO, first: bytes) -> BinaryIO:
-    """A pipe that carries ``first`` and the rest of a file, whatever kind of file it is."""
-    reading, writing = os.pipe()
-    read = getattr(file, "read1", file.read)
-
-    def feed() -> None:
-        try:
-            with os.fdopen(writing, "wb", 0) as pipe:
-                chunk = first
-                while chunk:
-                    _write_all(pipe, chunk)
-                    chunk = read(_CHUNK)
-        except (OSError, ValueError):  # either end was closed
-            return
-
-    threading.Thread(target=feed, daemon=True).start()
-    return os.fdopen(reading, "rb", 0)
-
-
-def _write_all(pipe: Any, chunk: bytes) -> None:
-    rest = memoryview(chunk)
-    while len(rest):
-        rest = rest[pipe.write(rest) :]
 
 
 def microphone_blocks(

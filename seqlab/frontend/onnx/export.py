@@ -101,7 +101,7 @@ def onnx_model(
     """
     check_choice("opset", opset, OPSETS)
     check_choice("waveform_type", waveform_type, WAVEFORM_TYPES)
-    framed = _check_frontend(frontend)
+    framed = check_frontend(frontend)
     graph = Graph(opset)
     options, layout = framed.options, framed.layout
     samples = graph.cast("waveform", "FLOAT")
@@ -125,7 +125,7 @@ def onnx_model(
     return graph.model(*_interface(framed, waveform_type, lengths), _facts(framed))
 
 
-def _check_frontend(frontend: Frontend) -> FramedFrontend:
+def check_frontend(frontend: Frontend) -> FramedFrontend:
     """The front end, if its computation is known here."""
     name = type(frontend).__name__
     if not isinstance(frontend, FramedFrontend):

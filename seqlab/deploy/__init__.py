@@ -1,0 +1,1 @@
+"""Exported models at work, with NumPy and onnxruntime and without torch."""

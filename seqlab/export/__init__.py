@@ -1,0 +1,1 @@
+"""Trained models as ONNX graphs, with the front end inside."""
