@@ -42,6 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="that are allowed, of each keyword; default: 0.4",
     )
     parser.add_argument("--by-speaker", action="store_true", help="show misses of each speaker")
+    parser.add_argument(
+        "--stored",
+        action="store_true",
+        help="measure the thresholds that the model folder holds, as on a test; write nothing",
+    )
     parser.add_argument("--dry-run", action="store_true", help="show the figures, write nothing")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     add_spotting_options(parser)
@@ -126,17 +131,27 @@ def run(args: argparse.Namespace) -> int:
     """Measure, choose, show and save."""
     from seqlab.cli.locate import load_model, model_folder
     from seqlab.data.manifest import read_manifest
-    from seqlab.inference.operating_point import Measurement, choose
+    from seqlab.errors import DataError
+    from seqlab.inference.judging import at_stored
+    from seqlab.inference.operating_point import Measurement, OperatingPoint, choose
     from seqlab.inference.spotting import KeywordSpotter
 
     positives = read_manifest(args.positives, args.positives_split)
     negatives = read_manifest(args.negatives, args.negatives_split)
     model = load_model(args.model, args.allow_module)
-    found = chosen(args, None)
+    stored = OperatingPoint.load(model_folder(args.model)) if args.stored else None
+    if args.stored and stored is None:
+        raise DataError(
+            f"{args.model} holds no operating point; choose one first, without --stored"
+        )
+    found = chosen(args, stored)
     spotter = KeywordSpotter(model, found.settings, block_s=5.0, **found.windows)
     measured = Measurement.of(spotter, positives, negatives)
-    point = choose(measured, args.false_alarms_per_hour, spotter, **found.windows)
+    if stored is None:
+        point = choose(measured, args.false_alarms_per_hour, spotter, **found.windows)
+    else:
+        point = at_stored(measured, stored)
     show(args, point, measured)
-    if not args.dry_run:
+    if not args.dry_run and not args.stored:
         save(model_folder(args.model), point, measured)
     return 0

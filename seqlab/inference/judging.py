@@ -1,19 +1,22 @@
-"""How many keywords a model misses at a rate of false alarms, while it is trained."""
+"""How many keywords a model misses: while it is trained, and at thresholds that are chosen."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
+
+import numpy as np
 
 from seqlab.data.config import DataConfig, load_split
 from seqlab.data.sections import read_sources, without_phrases
 from seqlab.data.utterance import Utterance
 from seqlab.decoding.keyword import keyword_labels
 from seqlab.errors import DataError
-from seqlab.inference.operating_point import Measurement
+from seqlab.inference.operating_point import Measurement, OperatingPoint, PhrasePoint, levels
 from seqlab.inference.spotting import KeywordSpotter
 from seqlab.model import SpeechModel
 
-__all__ = ["MissRateJudge", "miss_rate_judge"]
+__all__ = ["MissRateJudge", "at_stored", "miss_rate_judge"]
 
 _BLOCK_S = 5.0
 
@@ -86,3 +89,33 @@ def miss_rate_judge(data: DataConfig, false_alarms_per_hour: float) -> MissRateJ
     positives = [u for u in dev if u.target in keywords]
     found = read_sources(data.root, data.negatives, "negatives")
     return MissRateJudge(positives, without_phrases(found, keywords), false_alarms_per_hour)
+
+
+def at_stored(measurement: Measurement, point: OperatingPoint) -> OperatingPoint:
+    """What the thresholds of an operating point do on other recordings than chose them.
+
+    Use it on the test: thresholds that are chosen on the very recordings they are measured on
+    flatter.
+
+    Args:
+        measurement: Made with the point's settings. False alarms are those at the highest
+            threshold that was tried and is not above the point's.
+        point: As a model folder holds it.
+
+    Raises:
+        DataError: A keyword has no threshold in it.
+    """
+    tried, phrases = levels(), {}
+    for label in measurement.curves:
+        if label not in point.settings.thresholds:
+            raise DataError(
+                f"{label!r} has no threshold in the operating point; leave it out of the "
+                "positives, or choose thresholds anew"
+            )
+        threshold = point.settings.thresholds[label]
+        scores = [trial.score for trial in measurement.trials if trial.label == label]
+        missed = sum(score < threshold for score in scores)
+        place = max(0, int(np.searchsorted(tried, threshold * (1 + 1e-12), "right")) - 1)
+        alarms = int(measurement.alarms[label][place])
+        phrases[label] = PhrasePoint(threshold, missed, len(scores), alarms)
+    return dataclasses.replace(point, negative_hours=measurement.hours, phrases=phrases)

@@ -102,6 +102,9 @@ def test_operating_point(call: Call, model: Path, folder: Path) -> None:
     assert "one false alarm is" in outcome.err
     assert "0.4 an hour is finer than that" in outcome.err
     assert (model / "spotting.png").read_bytes().startswith(b"\x89PNG")
+    before = (model / "spotting.json").read_bytes()
+    assert call(*command, "--stored", "--false-alarms-per-hour", 99).code == 0
+    assert (model / "spotting.json").read_bytes() == before
     spotted = call("spot", model, folder / "beeps.wav", *ALLOW)
     assert "guess" not in spotted.err
     assert "".join(row[2] for row in rows_of(spotted.out)) == "abca"
