@@ -67,7 +67,7 @@ def strided_length(length: Length, stride: int) -> Length:
     >>> strided_length(101, 4), strided_length(0, 4)
     (26, 0)
     """
-    return -(-length // stride)
+    return (length + stride - 1) // stride  # ONNX divides negative shapes towards zero
 
 
 def resampled_length(samples: Length, from_rate: int, to_rate: int) -> Length:

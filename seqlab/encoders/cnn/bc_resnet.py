@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from seqlab.blocks.convolution import MaskedActivation
 from seqlab.blocks.dropout import ChannelDropout
 from seqlab.blocks.image import CausalImageConv, ImageConv
-from seqlab.blocks.image_stream import NormalizedImage, SubSpectralNorm, image_conv
+from seqlab.blocks.image_stream import NormalizedImage, SubSpectralNorm, image_conv, without_padding
 from seqlab.checks import check_at_least, check_range
 from seqlab.encoders.cnn.image_stream_network import StreamedImageEncoder
 from seqlab.lengths import Length
@@ -123,9 +123,12 @@ class BroadcastedBlock(nn.Module):
         self.activation = MaskedActivation("relu", in_place=True)
 
     def forward(self, image: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Map image (B, T, F, C), zero beyond lengths (B,), to (B, T, F', C') and lengths."""
-        spread = self._spread(image, lengths)
-        found, _ = self.over_time(spread.mean(2, keepdim=True), lengths)
+        """Map image (B, T, F, C), lengths (B,) to (B, T, F', C') and lengths, whatever beyond."""
+        # Only kernels over time can see padding, so that in evaluation only theirs is cleared;
+        # statistics in training leave it out everywhere.
+        spread = self._spread(image, lengths if self.norm.training else None)
+        mean = without_padding(spread.mean(2, keepdim=True), lengths)
+        found, _ = self.over_time(mean, lengths)
         return self._sum(image, spread, found, lengths), lengths
 
     def output_lengths(self, lengths: Length) -> Length:
@@ -171,7 +174,8 @@ class _Closing(nn.Module):
         self.widen = NormalizedImage(self.depthwise.output_bins(bins), input_dim, output_dim, 1)
 
     def forward(self, image: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        return self.widen(self.depthwise(image), lengths)  # type: ignore[no-any-return]
+        image = self.depthwise(without_padding(image, lengths))
+        return self.widen(image, lengths)  # type: ignore[no-any-return]
 
     def output_lengths(self, lengths: Length) -> Length:
         return lengths
