@@ -130,19 +130,19 @@ def spot(
     with Progress(None, "seconds of audio") as progress:
         for file in args.files:
             blocks = _counted(file, model.sample_rate, progress)
-            _spot_file(file, lambda b=blocks: spot_blocks(spotter, b), show, failed)
+            _spot_file(file, spot_blocks(spotter, blocks), show, failed)
     raise_failed(failed, len(args.files))
     return 0
 
 
 def _spot_file(
     file: str,
-    spotted: Callable[[], Iterator[Detection]],
+    spotted: Iterator[Detection],
     show: Callable[[str, Detection], None],
     failed: list[str],
 ) -> None:
     try:
-        for detection in spotted():
+        for detection in spotted:
             show(file, detection)
     except AudioError as error:
         failed.append(_naming(file, error))

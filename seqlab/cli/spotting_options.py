@@ -10,6 +10,7 @@ from seqlab.errors import DataError
 
 if TYPE_CHECKING:
     from seqlab.decoding.keyword import DetectorSettings
+    from seqlab.deploy.folder import SpottingFacts
     from seqlab.inference.operating_point import OperatingPoint
 
 
@@ -55,7 +56,7 @@ class Chosen:
     windows: dict[str, float]  # window_s and hop_s
 
 
-def chosen(args: argparse.Namespace, stored: OperatingPoint | None) -> Chosen:
+def chosen(args: argparse.Namespace, stored: OperatingPoint | SpottingFacts | None) -> Chosen:
     """The command line's options where given, else what is stored, else the defaults."""
     from seqlab.decoding.keyword import DetectorSettings
 

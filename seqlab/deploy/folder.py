@@ -3,7 +3,7 @@
 A folder holds ``export.json`` (plain data), ``model.onnx`` for whole recordings and ``stream.onnx``
 for streams, at least one of the two, and ``spotting.json`` where the model has an operating point.
 Nothing in it is code: an ONNX graph is made of known operators, and those of other makers are
-refused by onnxruntime, as is data outside of the graph's own file.
+refused by onnxruntime; data outside of the graph's own file is refused by ``sessions``.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqlab.deploy.protobuf import has_outside_data
 from seqlab.errors import MissingDependencyError, ModelError
 
 Array = NDArray[Any]
@@ -42,6 +43,12 @@ class Session:
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 4  # its errors come as exceptions
         self.name = name
+        try:
+            outside = has_outside_data(content)
+        except ModelError as error:
+            raise ModelError(f"{name} cannot be run: {error}") from None
+        if outside:
+            raise ModelError(f"{name} names data outside of its file, must hold all of it")
         try:
             self._session = runtime.InferenceSession(
                 content, options, providers=["CPUExecutionProvider"]

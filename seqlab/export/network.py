@@ -20,14 +20,18 @@ __all__ = ["StreamNetwork", "WholeNetwork", "flatten", "traceable"]
 class _Scale(nn.Module):
     """What a fitted ``GlobalCMVN`` does, without asking whether it is fitted."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, normalizer: GlobalCMVN) -> None:
         super().__init__()
         self.register_buffer("mean", normalizer.mean.clone())
         self.register_buffer("std", normalizer.std.clone())
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        normalized: Tensor = (features - self.mean) / self.std
-        return normalized  # what lies beyond the lengths is cleared by every encoder
+        return (
+            features - self.mean
+        ) / self.std  # what lies beyond the lengths is cleared by every encoder
 
 
 def traceable(normalizer: Normalizer | None) -> nn.Module | None:

@@ -34,7 +34,7 @@ Feed = Mapping[str, Array]
 
 def whole_feeds(model: SpeechModel, recordings: Sequence[Tensor]) -> list[Feed]:
     """What the network for whole recordings is fed."""
-    feeds = []
+    feeds: list[Feed] = []
     for recording in recordings[:_MOST]:
         with torch.inference_mode():
             features, lengths = model.frontend(recording[None], torch.tensor([len(recording)]))
@@ -82,16 +82,14 @@ def quantised(network: Any, feeds: Sequence[Feed]) -> Any:
         raise ModelError("no recording to calibrate int8 on is long enough; give longer ones")
     onnx = require("onnx")
     require_runtime()
-    from onnxruntime import quantization
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
+    quantization = require("onnxruntime.quantization")
+    prepared = require("onnxruntime.quantization.shape_inference").quant_pre_process
     with tempfile.TemporaryDirectory() as name, _quiet():
         folder = Path(name)
         onnx.save(network, folder / "float.onnx")
+        ready = folder / "ready.onnx"
         try:
-            quant_pre_process(
-                folder / "float.onnx", folder / "ready.onnx", skip_symbolic_shape=True
-            )
+            prepared(folder / "float.onnx", ready, skip_symbolic_shape=True)
             quantization.quantize_static(
                 ready,
                 folder / "int8.onnx",

@@ -1,0 +1,147 @@
+"""Milliseconds for a one-second clip: ``python -m tests.benchmarks.kws [--quick] [--json]``.
+
+Waveform in, posterior out, front end included, on one thread: torch eager, the float32 export and
+the int8 export in onnxruntime, interleaved. The networks are untrained, with 12 classes. Beside
+them stand published implementations' figures of the network alone, without a front end, measured
+on a two-core Zen 4; the goal is within 1.2 times of those in onnxruntime.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seqlab.contracts import Encoder
+from seqlab.deploy.model import ExportedModel
+from seqlab.encoders.cnn.bc_resnet import BCResNetEncoder
+from seqlab.encoders.cnn.ds_cnn import DSCNNEncoder
+from seqlab.encoders.cnn.matchboxnet import MatchboxNetEncoder
+from seqlab.encoders.cnn.tc_resnet import TCResNetEncoder
+from seqlab.encoders.residual import ResidualCNNEncoder
+from seqlab.errors import SeqlabError
+from seqlab.export.export import export_model, made_recordings
+from seqlab.frontend.logmel import LogMel
+from seqlab.heads.classifier import ClassifierHead
+from seqlab.model import SpeechModel
+from seqlab.text.tokenizers import LabelTokenizer
+from tests.benchmarks.timing import table, versions
+
+RATE, BANDS, CLASSES = 16000, 40, 12
+PACKAGES = ("numpy", "onnxruntime", "torch")
+NETWORKS: dict[str, Callable[[], Encoder]] = {
+    "TC-ResNet8": lambda: TCResNetEncoder(BANDS),
+    "DS-CNN": lambda: DSCNNEncoder(BANDS),
+    "MatchboxNet": lambda: MatchboxNetEncoder(BANDS),
+    "BC-ResNet-1": lambda: BCResNetEncoder(BANDS),
+    "ResidualCNN": lambda: ResidualCNNEncoder(BANDS),
+}
+PEERS = {  # eager, onnxruntime
+    "TC-ResNet8": (0.39, 0.17),
+    "DS-CNN": (0.65, 0.14),
+    "MatchboxNet": (1.9, 0.57),
+    "BC-ResNet-1": (6.2, 0.42),
+}
+COLUMNS = ("torch", "onnxruntime", "int8")
+
+
+def built(name: str) -> SpeechModel:
+    torch.manual_seed(0)
+    encoder = NETWORKS[name]()
+    labels = LabelTokenizer(labels=[f"word {number}" for number in range(CLASSES)])
+    head = ClassifierHead(encoder.output_dim, CLASSES)
+    return SpeechModel(LogMel(n_mels=BANDS), encoder, head, labels).eval()
+
+
+def runners(model: SpeechModel, folder: Path) -> dict[str, Callable[[], Any]]:
+    """What is timed; an int8 export that is refused is left out."""
+    clip = made_recordings(RATE, 1)[0][:RATE]
+    lengths, samples = torch.tensor([RATE]), clip.numpy()
+
+    def eager() -> None:
+        with torch.inference_mode():
+            model(clip[None], lengths)
+
+    found: dict[str, Callable[[], Any]] = {"torch": eager}
+    recordings = made_recordings(RATE, 8)
+    for column, int8 in (("onnxruntime", False), ("int8", True)):
+        try:
+            export_model(
+                model, folder / column, recordings=recordings, streaming=False, int8=int8,
+                tolerance=1 if int8 else None,
+            )  # fmt: skip
+        except SeqlabError:
+            continue
+        exported = ExportedModel.load(folder / column)
+        found[column] = lambda exported=exported: exported.log_probs(samples)
+    return found
+
+
+def measured(timed: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
+    """Milliseconds of each round, turn by turn."""
+    for run in timed.values():
+        for _ in range(5):
+            run()
+    found: dict[str, list[float]] = {name: [] for name in timed}
+    for _ in range(rounds):
+        for name, run in timed.items():
+            start = time.perf_counter()
+            run()
+            found[name].append(1000 * (time.perf_counter() - start))
+    return found
+
+
+def figures(names: list[str], rounds: int) -> dict[str, Any]:
+    """Medians and lower quartiles of all networks; a busy machine moves the first more."""
+    result: dict[str, Any] = {}
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            times = measured(runners(built(name), Path(folder)), rounds)
+        result[name] = {column: statistics.median(values) for column, values in times.items()}
+        quartiles = {c: statistics.quantiles(values, n=4)[0] for c, values in times.items()}
+        result[name]["lower_quartile"] = quartiles
+        if name in PEERS:
+            result[name]["peer_eager"], result[name]["peer_onnxruntime"] = PEERS[name]
+            result[name]["ratio"] = quartiles["onnxruntime"] / PEERS[name][1]
+    return result
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run, and print a table or JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=500)
+    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="two networks, 100 rounds")
+    args = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    if args.quick:
+        args.rounds, args.networks = 100, args.networks[:2]
+    found = figures(args.networks, args.rounds)
+    facts = {"threads": 1, "versions": versions(PACKAGES)}
+    if args.json:
+        print(json.dumps({"ms_per_clip": found, **facts}, indent=1))
+        return
+    rows = [
+        [name]
+        + [f"{row[c]:.2f} ({row['lower_quartile'][c]:.2f})" if c in row else "-" for c in COLUMNS]
+        + [
+            f"{row[c]:.2f}" if c in row else "-"
+            for c in ("peer_eager", "peer_onnxruntime", "ratio")
+        ]
+        for name, row in found.items()
+    ]
+    print("ms per one-second clip: median (lower quartile)")
+    print(table(["network", *COLUMNS, "peer eager", "peer onnx", "ratio"], rows))
+    print(facts)
+
+
+if __name__ == "__main__":
+    main()
