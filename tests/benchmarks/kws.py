@@ -129,6 +129,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.json:
         print(json.dumps({"ms_per_clip": found, **facts}, indent=1))
         return
+    beside = ("peer_eager", "peer_onnxruntime", "ratio")
     rows = [
         [name]
         + [f"{row[c]:.2f} ({row['lower_quartile'][c]:.2f})" if c in row else "-" for c in COLUMNS]
