@@ -8,24 +8,25 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from seqlab.checks import check_at_least, check_choice
 from seqlab.contracts import Hypothesis
 from seqlab.decoding.hotwords import DEFAULT_BOOST, Hotwords, Phrases
-from seqlab.decoding.kernels.frames import advance
-from seqlab.decoding.kernels.layout import Fusion
 from seqlab.decoding.prefix_beam_answers import Answers
 from seqlab.decoding.prefix_beam_lexicon import Lexicon, spelled_lexicon
+from seqlab.decoding.prefix_beam_loops import Loops
 from seqlab.decoding.prefix_beam_options import (
     Rows,
-    check_finite,
     frames_of,
+    jobs_of,
     make_guidance,
     make_limits,
     make_weights,
 )
-from seqlab.decoding.prefix_beam_space import Search, scratch_of
+from seqlab.decoding.prefix_beam_space import Search
 from seqlab.decoding.prefix_beam_units import TokenUnits
 from seqlab.decoding.prefix_beam_words import timed_words
 from seqlab.decoding.priors import Priors, reweighted
@@ -34,6 +35,8 @@ from seqlab.lengths import check_lengths
 from seqlab.lm.ngram.model import NGramModel
 from seqlab.text.segments import TimedWord
 
+_PIECES = 8  # of a batch for each thread: utterances are of different lengths
+
 
 @dataclass(frozen=True, eq=False)
 class StreamState:
@@ -41,11 +44,11 @@ class StreamState:
 
     Args:
         search: what the search remembers.
-        fusion: what else than the acoustics counts, with the stream's hotwords.
+        loops: that search on, with the stream's hotwords.
     """
 
     search: Search
-    fusion: Fusion
+    loops: Loops
 
 
 class PrefixBeamDecoder:
@@ -142,7 +145,7 @@ class PrefixBeamDecoder:
         )
         weights = make_weights(lm_weight, word_bonus, unknown_penalty, lookahead)
         self.guidance = make_guidance(units, language_model, lm_unit, weights, lexicon)
-        self._fusion = self.guidance.fusion()
+        self._loops = Loops(self.limits, self.guidance, self.guidance.fusion(), 0)
         self._answers = Answers(self.guidance, frame_s, n_best)
 
     @classmethod
@@ -176,9 +179,9 @@ class PrefixBeamDecoder:
         new = object.__new__(type(self))
         new.__dict__.update(self.__dict__)
         new.guidance = replace(self.guidance, weights=weights)
+        new._loops = Loops(new.limits, new.guidance, new.guidance.fusion(), 0)
         if prior_weight is not None:
             new.priors = reweighted(self.priors, prior_weight)
-        new._fusion = new.guidance.fusion()
         new._answers = Answers(new.guidance, self.frame_s, self.n_best)
         return new
 
@@ -209,29 +212,33 @@ class PrefixBeamDecoder:
             raise SeqlabError(
                 f"log_probs of shape {tuple(log_probs.shape)} must be (B, T', {len(self.units)})"
             )
-        rows, peaks = frames_of(log_probs, len(self.units), self.priors)
+        rows = frames_of(log_probs, len(self.units), self.priors)
         check_lengths(lengths, rows.shape[1], "log_probs")
         if len(lengths) != len(rows):
             raise SeqlabError(
                 f"{len(lengths)} lengths for {len(rows)} utterances of log_probs; pass one "
                 "length for each"
             )
-        fusion, start = self._with(hotwords)
-        jobs = [
-            (row[:n], peak[:n]) for row, peak, n in zip(rows, peaks, lengths.tolist(), strict=True)
-        ]
-        for index, job in enumerate(jobs):
-            check_finite(job[1], f" of utterance {index} in the batch")
+        loops = self._with(hotwords)
+        jobs = jobs_of(rows, lengths, " of utterance {index} in the batch")
 
-        def run(job: Rows) -> list[Hypothesis]:
-            search = self._begin(len(job[1]), start)
-            self._advance(search, fusion, job)
-            return self._answers.final(search, fusion)
+        def run(jobs: Sequence[Rows]) -> list[list[Hypothesis]]:
+            return [self._decoded(loops, job) for job in jobs]
 
-        if min(self.threads, len(jobs)) <= 1:
-            return list(map(run, jobs))
-        with ThreadPoolExecutor(min(self.threads, len(jobs))) as pool:
-            return list(pool.map(run, jobs))
+        threads = min(self.threads, len(jobs))
+        if threads <= 1:
+            return run(jobs)
+        size = -(-len(jobs) // (_PIECES * threads))  # handing over takes as long as short searches
+        pieces = [jobs[first : first + size] for first in range(0, len(jobs), size)]
+        with ThreadPoolExecutor(threads) as pool:
+            return [answers for piece in pool.map(run, pieces) for answers in piece]
+
+    def _decoded(self, loops: Loops, job: Rows) -> list[Hypothesis]:
+        search, scratch = loops.take(len(job[1]))
+        loops.advance(search, scratch, job)
+        answers = self._answers.final(search, loops)
+        loops.put_back(search, scratch)
+        return answers
 
     def words(self, answers: Sequence[Hypothesis], which: int = 0) -> tuple[TimedWord, ...]:
         """The words of one answer of an n-best list, with times and confidences.
@@ -242,8 +249,8 @@ class PrefixBeamDecoder:
 
     def initial_state(self, hotwords: Hotwords | Phrases | None = None) -> StreamState:
         """The state of a stream before its first frame."""
-        fusion, start = self._with(hotwords)
-        return StreamState(self._begin(0, start), fusion)
+        loops = self._with(hotwords)
+        return StreamState(loops.begin(0), loops)
 
     def step(
         self, log_probs: Tensor, state: StreamState
@@ -270,38 +277,24 @@ class PrefixBeamDecoder:
                 f"log_probs of shape {tuple(log_probs.shape)} must be (T', {len(self.units)}) or "
                 "(1, T', C); a state is that of one stream"
             )
-        rows = frames_of(log_probs, len(self.units), self.priors)
-        check_finite(rows[1], " of the stream's next frames")
-        search = state.search.copy()
-        self._advance(search, state.fusion, rows)
+        rows = frames_of(log_probs, len(self.units), self.priors)[np.newaxis]
+        (job,) = jobs_of(rows, torch.tensor([rows.shape[1]]), " of the stream's next frames")
+        search, loops = state.search.copy(), state.loops
+        loops.advance(search, loops.scratch(), job)
         search.collect()
-        stable, partial = self._answers.so_far(search, state.fusion)
-        return stable, partial, StreamState(search, state.fusion)
+        stable, partial = self._answers.so_far(search, loops)
+        return stable, partial, StreamState(search, loops)
 
     def flush(self, state: StreamState) -> list[Hypothesis]:
         """The n-best list of a stream that has ended, best first; ``state`` stays as it is."""
-        return self._answers.final(state.search, state.fusion)
+        return self._answers.final(state.search, state.loops)
 
-    def _with(self, hotwords: Hotwords | Phrases | None) -> tuple[Fusion, int]:
+    def _with(self, hotwords: Hotwords | Phrases | None) -> Loops:
         if hotwords is None:
-            return self._fusion, 0
+            return self._loops
         if not isinstance(hotwords, Hotwords):
             hotwords = self.hotwords(hotwords)
         if len(hotwords.fail) == 1:
-            return self._fusion, 0
-        return self.guidance.fusion(hotwords), hotwords.start
-
-    def _begin(self, frames: int, hot_state: int) -> Search:
-        return Search.begin(self.limits.beam, frames, self.guidance.lm_start, hot_state)
-
-    def _advance(self, search: Search, fusion: Fusion, rows: Rows) -> None:
-        """Search all of some frames, making room on the way."""
-        scratch = scratch_of(
-            self.limits.beam, fusion.widest, len(self.units), len(self.guidance.lm_start)
-        )
-        at, tables = 0, self.guidance.tables
-        while True:
-            at = advance(search.space, scratch, self.limits, fusion, tables, *rows, at)
-            if at == len(rows[1]):
-                return
-            search.make_room()
+            return self._loops
+        fusion = self.guidance.fusion(hotwords)
+        return Loops(self.limits, self.guidance, fusion, int(hotwords.start))

@@ -32,6 +32,7 @@ from seqlab.lm.ngram.ngrams import BackoffTable, NGrams, unigram_level
 from seqlab.lm.ngram.words import END, UNKNOWN, Words
 
 _NOTHING = Hotwords.nothing()
+_MOST_MASKED = 62  # bit 63 stands for symbols that no word holds
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,22 @@ class Guidance:
         return ahead
 
     @cached_property
+    def _spring(self) -> NDArray[np.float64]:
+        """Factor by which a token may raise a probability at most at a trie node (N,)."""
+        with np.errstate(over="ignore"):  # infinite: nothing is left untried
+            return np.exp(np.maximum(0.0, self.weights.word_bonus - self._ahead))
+
+    @cached_property
+    def _masks(self) -> tuple[NDArray[np.uint64], bool]:
+        """Which symbols the edges of each trie node carry (N,), and whether these fit."""
+        trie = self.words.trie
+        masks, symbols = np.zeros(len(trie), np.uint64), trie.edges.astype(np.uint64)
+        if symbols.max(initial=0) > _MOST_MASKED:
+            return masks, False
+        np.bitwise_or.at(masks, trie.parents(), np.uint64(1) << symbols)
+        return masks, True
+
+    @cached_property
     def _text(self) -> tuple[Ints, Ints]:
         """Symbols of tokens, or of words that tokens do not spell, for hotwords."""
         if not self.words.by_tokens:
@@ -193,7 +210,8 @@ class Guidance:
         rise = math.exp(max(weights.word_bonus, 0.0)) if self.lm == TOKEN_LM else 1.0
         return Fusion(
             self.plain and hotwords is None, self.units.kinds, *self._spelling, trie.edges_at,
-            trie.edges, trie.ends_at, ends, self._ahead, not self.words.closed, self.lm,
+            trie.edges, trie.ends_at, ends, *self._masks, self._ahead, self._spring,
+            not self.words.closed, self.lm,
             self._lm_numbers, END if marks else -1, float(weights.language_model),
             float(weights.word_bonus), float(weights.unknown_penalty), rise, hotwords is not None,
             hot.edges_at, hot.edges, hot.fail, hot.credit, hot.done, np.exp(hot.reach), *self._text,

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlab.checks import check_at_least, check_range
+from seqlab.decoding.kernels.frames import find_peaks
 from seqlab.decoding.kernels.layout import NO_LM, TOKEN_LM, WORD_LM, Limits
 from seqlab.decoding.prefix_beam_fusion import Guidance, Weights
 from seqlab.decoding.prefix_beam_lexicon import Lexicon, WordList
@@ -19,9 +20,10 @@ from seqlab.lm.ngram.model import NGramModel
 Rows = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Log-probabilities (..., T', C), and the largest of each frame (..., T')."""
 _INFINITE = 1e30  # nats; compiled loops get a number
+_MANY_CLASSES = 128  # from here on torch is quicker at finding the largest
 
 
-def frames_of(log_probs: Tensor, classes: int, priors: Priors | None = None) -> Rows:
+def frames_of(log_probs: Tensor, classes: int, priors: Priors | None = None) -> NDArray[np.float32]:
     """Log-probabilities (..., C) as the search takes them; SeqlabError for other shapes."""
     if log_probs.shape[-1] != classes or not log_probs.is_floating_point():
         raise SeqlabError(
@@ -30,12 +32,29 @@ def frames_of(log_probs: Tensor, classes: int, priors: Priors | None = None) -> 
         )
     if priors is not None:
         log_probs = priors.divide(log_probs)
-    rows = log_probs.detach().to("cpu", torch.float32).contiguous()
-    return rows.numpy(), rows.amax(-1).numpy()
+    rows: NDArray[np.float32] = log_probs.detach().to("cpu", torch.float32).contiguous().numpy()
+    return rows
 
 
-def check_finite(peaks: NDArray[np.float32], what: str) -> None:
-    """Raise SeqlabError for the first frame whose largest number is not finite."""
+def jobs_of(rows: NDArray[np.float32], lengths: Tensor, what: str) -> list[Rows]:
+    """The valid frames of each utterance of ``rows`` (B, T', C), with the peaks of the frames.
+
+    Raises:
+        SeqlabError: one has a frame without a peak; ``what`` with the number names the utterance.
+    """
+    if rows.shape[2] < _MANY_CLASSES:
+        peaks = np.zeros(rows.shape[:2], np.float32)
+        find_peaks(rows, lengths.numpy(), peaks)
+    else:
+        peaks = torch.from_numpy(rows).amax(-1).numpy()
+    jobs = [(row[:n], peak[:n]) for row, peak, n in zip(rows, peaks, lengths.tolist(), strict=True)]
+    if not np.isfinite(peaks).all():  # it may be in the padding
+        for index, (_, peak) in enumerate(jobs):
+            _check_finite(peak, what.format(index=index))
+    return jobs
+
+
+def _check_finite(peaks: NDArray[np.float32], what: str) -> None:
     finite = np.isfinite(peaks)
     if not finite.all():
         raise SeqlabError(

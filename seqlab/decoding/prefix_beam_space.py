@@ -10,25 +10,13 @@ from numpy.typing import NDArray
 from seqlab.decoding.kernels.collect import collect_entries, collect_nodes
 from seqlab.decoding.kernels.layout import (
     BEAM_COLUMNS,
-    BEAMS,
-    CHILD,
     COUNTERS,
-    ENDING,
     ENTRIES,
     ENTRY_COLUMNS,
-    GAIN,
-    HOT,
     NODE_COLUMNS,
     NODES,
-    P_B,
-    PARENT,
     SCORE_COLUMNS,
-    SIBLING,
-    TOKEN,
-    TOTAL,
-    V_B,
     VALUE_COLUMNS,
-    WORD,
     Scratch,
     Space,
 )
@@ -67,33 +55,13 @@ class Search:
     settled: Settled = field(default_factory=Settled)
 
     @classmethod
-    def begin(cls, beam: int, frames: int, lm_state: NDArray[np.int64], hot_state: int) -> Search:
-        """A search before its first frame.
+    def of(cls, room: int, beam: int, lm_size: int) -> Search:
+        """Arrays without content for ``room`` nodes, ``beam`` prefixes, and states (lm_size,)."""
+        return cls(_arrays(room, room, beam, lm_size))
 
-        Args:
-            beam: prefixes that are followed.
-            frames: that are expected, for the size of arrays.
-            lm_state: of the language model at the beginning (K - 1,).
-            hot_state: of the hotwords at the beginning.
-        """
-        room = max(_SMALLEST, 4 * beam, min(beam * (frames + 2), _LARGEST))
-        space = _arrays(room, room, beam, len(lm_state))
-        space.counters[:] = 0
-        space.counters[BEAMS], space.counters[NODES] = 1, 1
-        space.nodes[0] = 0
-        for column in (PARENT, TOKEN, CHILD, SIBLING, WORD):
-            space.nodes[0, column] = -1
-        space.values[0] = 0.0
-        space.values[0, GAIN] = np.inf  # so that nothing is left untried
-        space.values[0, ENDING] = 1.0
-        space.nodes[0, HOT] = hot_state
-        space.states[0] = lm_state
-        space.beams[0, 0], space.scores[0, 0] = -1, 0.0
-        space.beams[0, 0, 0] = 0
-        for column in (P_B, TOTAL, V_B):
-            space.scores[0, 0, column] = 1.0
-        space.offset[0] = 0.0
-        return cls(space)
+    def restart(self) -> None:
+        """Forget what is final; ``kernels.collect.forget`` does the rest."""
+        self.settled = Settled()
 
     def copy(self) -> Search:
         """The same state in arrays of its own."""
@@ -151,6 +119,11 @@ class Search:
         return new
 
 
+def room_for(beam: int, frames: int) -> int:
+    """Nodes to make room for at first, when so many frames are expected."""
+    return max(_SMALLEST, 4 * beam, min(beam * (frames + 2), _LARGEST))
+
+
 def _arrays(nodes: int, entries: int, beam: int, lm_size: int) -> Space:
     return Space(
         np.empty((nodes, NODE_COLUMNS), np.int32), np.empty((nodes, VALUE_COLUMNS)),
@@ -164,12 +137,11 @@ def scratch_of(beam: int, widest: int, tokens: int, lm_size: int) -> Scratch:
     """Room for the frames of a search; it needs no copy and serves any number of them."""
     pool = 3 * beam + widest + 64
     return Scratch(
-        np.empty((beam, BEAM_COLUMNS), np.int32), np.empty((beam, SCORE_COLUMNS)),
-        np.empty((pool, 5), np.int32), np.empty(pool, np.int32), np.empty(pool),
-        np.empty((pool, 3)), np.empty(pool, np.int32), np.empty(tokens, np.int32),
-        np.empty(tokens), np.empty(beam, np.int32), np.empty(beam, np.int32),
+        np.empty((pool, 5), np.int32), np.empty(pool), np.empty((pool, 4)), np.empty(pool),
+        np.empty(tokens, np.int32), np.empty(tokens), np.empty(tokens),
+        np.full(tokens, -1, np.int32), np.empty(beam, np.int32), np.empty(beam, np.int32),
         np.empty(lm_size, np.int64),
     )  # fmt: skip
 
 
-__all__ = ["Search", "Settled", "scratch_of"]
+__all__ = ["Search", "Settled", "room_for", "scratch_of"]

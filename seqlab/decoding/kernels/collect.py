@@ -2,30 +2,64 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from seqlab.decoding.kernels.borrowing import borrowing
 from seqlab.decoding.kernels.layout import (
     B_ENTRY,
     BEAMS,
+    BEFORE,
     CHILD,
     E_BEFORE,
     E_END,
     E_START,
+    ENDING,
     ENTRIES,
     ENTRY_COLUMNS,
+    GAIN,
+    HOT,
     N_ENTRY,
     NO_ENTRY,
     NODE,
     NODE_COLUMNS,
     NODES,
+    P_B,
     PARENT,
     SIBLING,
     SIDE,
     TOKEN,
+    TOTAL,
     V_B,
     V_N,
     VALUE_COLUMNS,
     WORD,
 )
+
+
+@borrowing
+def forget(space, lm_state, hot_state):
+    """Go back to before the first frame.
+
+    Args:
+        space: what the search remembers; changed.
+        lm_state: of the language model at the beginning (K - 1,).
+        hot_state: of the hotwords at the beginning.
+    """
+    space.counters[:] = 0
+    space.counters[BEAMS], space.counters[NODES] = 1, 1
+    nodes, values, beams, scores = space.nodes, space.values, space.beams[0], space.scores[0]
+    nodes[0, :], values[0, :], beams[0, :], scores[0, :] = 0, 0.0, -1, 0.0
+    for column in (PARENT, TOKEN, CHILD, SIBLING, WORD):
+        nodes[0, column] = -1
+    nodes[0, HOT] = hot_state
+    values[0, GAIN] = np.inf  # so that nothing is left untried
+    values[0, ENDING] = 1.0
+    for k in range(len(lm_state)):
+        space.states[0, k] = lm_state[k]
+    beams[0, NODE] = 0
+    for column in (P_B, TOTAL, V_B):
+        scores[0, column] = 1.0
+    space.offset[0] = 0.0
 
 
 @borrowing
@@ -64,6 +98,7 @@ def collect_nodes(space, follows, tokens, words):
     space.counters[NODES] = kept
     for i in range(followed):
         beams[i, NODE] = follows[beams[i, NODE]]
+        beams[i, BEFORE] = nodes[beams[i, NODE], PARENT]
     return settled
 
 

@@ -13,6 +13,7 @@ from seqlab.decoding.kernels.layout import (
     B_START,
     BEAM_COLUMNS,
     BEAMS,
+    BEFORE,
     BOOST,
     BORN,
     CHILD,
@@ -26,6 +27,7 @@ from seqlab.decoding.kernels.layout import (
     FRAME,
     GAIN,
     HOT,
+    LAST,
     LM,
     N_ENTRY,
     N_LOG,
@@ -49,7 +51,7 @@ from seqlab.decoding.kernels.layout import (
     WORD,
     WORDS,
 )
-from seqlab.decoding.kernels.order import select_best, sort_best
+from seqlab.decoding.kernels.pool import cut_of
 from seqlab.lm.ngram.kernels.query import step
 from seqlab.lm.ngram.kernels.tokenise import UNKNOWN
 
@@ -58,47 +60,46 @@ _SMALL = 1e-50  # far from the smallest numbers, which are slow and less exact
 
 
 @inlined
-def follow(space, scratch, limits, fusion, tables, row, peak, count):
+def follow(space, scratch, limits, fusion, tables, row, peak, least, count):
     """Follow the best of the pool's ``count`` prefixes from here on."""
-    counters, nodes, order, worth = space.counters, space.nodes, scratch.order, scratch.worth
-    side, pool = counters[SIDE], scratch.pool
-    old, beams, scores = space.beams[side], space.beams[1 - side], space.scores[1 - side]
-    count = _best_of_pool(worth, order, count, limits)
-    for k in range(count):
-        place = order[k]
-        i = pool[place, 0]
-        if i < 0:
-            _begin(space, scratch, fusion, tables, row, peak, place, k)
+    counters, worth = space.counters, scratch.worth
+    side, followed, holes = counters[SIDE], counters[BEAMS], scratch.first
+    beams, scores = space.beams[1 - side], space.scores[1 - side]
+    cut, ties = cut_of(scratch, count, least, limits.beam)
+    end, free, filled, best, top = followed, 0, 0, 0.0, 0
+    for place in range(count):
+        if worth[place] < cut or worth[place] == 0 or (worth[place] == cut and ties == 0):
+            if place < followed:
+                space.nodes[beams[place, NODE], SLOT] = -1
+                holes[free] = place
+                free += 1
             continue
-        for column in range(BEAM_COLUMNS):
-            beams[k, column] = scratch.stays[i, column]
-        for column in range(SCORE_COLUMNS):
-            scores[k, column] = scratch.stay_scores[i, column]
-        if beams[k, N_ENTRY] < NO_ENTRY:
-            slot = NO_ENTRY - 1 - beams[k, N_ENTRY]
-            beams[k, N_ENTRY] = _link(space, slot, nodes[beams[k, NODE], TOKEN])
-    for i in range(counters[BEAMS]):
-        nodes[old[i, NODE], SLOT] = -1
-    counters[SIDE], counters[BEAMS] = 1 - side, count
+        ties -= worth[place] == cut
+        k = place
+        if place < followed:
+            if beams[k, N_ENTRY] < NO_ENTRY:
+                beams[k, N_ENTRY] = _link(space, NO_ENTRY - 1 - beams[k, N_ENTRY], beams[k, LAST])
+        else:
+            if filled < free:
+                k, filled = holes[filled], filled + 1
+            else:
+                k, end = end, end + 1
+            _begin(space, scratch, fusion, tables, row, peak, place, k)
+        if worth[place] > best:
+            best, top = worth[place], k
+    while filled < free:
+        free, end = free - 1, end - 1
+        if holes[free] < end:
+            _move(space, beams, scores, end, holes[free])
+            if top == end:
+                top = holes[free]
+    counters[SIDE], counters[BEAMS] = 1 - side, end
+    if top > 0:
+        _swap(space, beams, scores, top)
     if limits.delay > 0 and counters[FRAME] % _CHECK_DELAY == 0:
         _settle(space, limits.delay)
-    for k in range(counters[BEAMS]):
-        nodes[beams[k, NODE], SLOT] = k
-    if count > 0:
+    if end > 0:
         space.offset[0] += peak + _rescale(scores, counters[BEAMS])
-
-
-@inlined
-def _best_of_pool(worth, order, count, limits):
-    """Put the best of the pool to the beginning of ``order``, sorted; how many there are."""
-    if count > limits.beam:
-        select_best(worth, order, count, limits.beam)
-        count = limits.beam
-    sort_best(worth, order, count)
-    least = worth[order[0]] * math.exp(-limits.threshold) if count > 0 else 0.0
-    while count > 0 and (worth[order[count - 1]] < least or worth[order[count - 1]] == 0):
-        count -= 1
-    return count
 
 
 @inlined
@@ -126,7 +127,7 @@ def _link(space, slot, token):
     """An entry for the last token of a prefix in the best alignment that ``token`` goes on from."""
     side, entry = space.counters[SIDE], space.counters[ENTRIES]
     beams, scores, entries = space.beams[side], space.scores[side], space.entries
-    last = space.nodes[beams[slot, NODE], TOKEN]
+    last = beams[slot, LAST]
     if last < 0:
         return NO_ENTRY
     if last == token or scores[slot, V_B] >= scores[slot, V_N]:
@@ -145,22 +146,23 @@ def _link(space, slot, token):
 @inlined
 def _begin(space, scratch, fusion, tables, row, peak, place, k):
     """Follow a prefix of the pool that was not followed before, as the k-th."""
-    side, slot, token = space.counters[SIDE], scratch.pool[place, 1], scratch.pool[place, 2]
+    side, slot, token = space.counters[SIDE], scratch.pool[place, 0], scratch.pool[place, 1]
     beams, scores, old = space.beams[1 - side], space.scores[1 - side], space.scores[side]
     parent = space.beams[side, slot, NODE]
-    extra = 0.0 if fusion.plain else scratch.parts[place, 0]
     viterbi = old[slot, V_B]
-    if space.nodes[parent, TOKEN] != token:
+    if space.beams[side, slot, LAST] != token:
         viterbi = max(viterbi, old[slot, V_N])
-    beams[k, NODE] = _child(space, scratch, fusion, tables, place, parent)
+    viterbi *= scratch.known[token]  # it has been asked for in this frame
+    if not fusion.plain:
+        viterbi *= scratch.parts[place, 3]
+    node = _child(space, scratch, fusion, tables, place, parent)
+    space.nodes[node, SLOT] = k
+    beams[k, NODE], beams[k, LAST], beams[k, BEFORE] = node, token, parent
     beams[k, N_START], beams[k, N_ENTRY] = space.counters[FRAME], _link(space, slot, token)
     beams[k, B_START], beams[k, B_END], beams[k, B_ENTRY] = 0, 0, NO_ENTRY
-    scores[k, P_N], scores[k, P_B], scores[k, TOTAL] = (
-        scratch.worth[place],
-        0.0,
-        scratch.worth[place],
-    )
-    scores[k, V_N], scores[k, V_B] = viterbi * math.exp(row[token] - peak + extra), 0.0
+    scores[k, P_N], scores[k, P_B] = scratch.worth[place], 0.0
+    scores[k, TOTAL] = scratch.worth[place]
+    scores[k, V_N], scores[k, V_B] = viterbi, 0.0
     scores[k, N_LOG], scores[k, B_LOG] = row[token], 0.0
 
 
@@ -168,7 +170,7 @@ def _begin(space, scratch, fusion, tables, row, peak, place, k):
 def _child(space, scratch, fusion, tables, place, parent):
     """The node of a prefix of the pool; it is made where there is none."""
     nodes, values, pool = space.nodes, space.values, scratch.pool
-    token, word = pool[place, 2], pool[place, 3]
+    token, word = pool[place, 1], pool[place, 2]
     child = nodes[parent, CHILD]
     while child >= 0:
         if nodes[child, TOKEN] == token and nodes[child, WORD] == word:
@@ -178,13 +180,13 @@ def _child(space, scratch, fusion, tables, place, parent):
     space.counters[NODES] = node + 1
     nodes[node, PARENT], nodes[node, TOKEN], nodes[node, WORD] = parent, token, word
     nodes[node, CHILD], nodes[node, SIBLING], nodes[parent, CHILD] = -1, nodes[parent, CHILD], node
-    nodes[node, BORN], nodes[node, SLOT] = space.counters[FRAME], -1
+    nodes[node, BORN] = space.counters[FRAME]
     if fusion.plain:
         values[node, FACTOR] = 1.0
         return node
     parts = scratch.parts
-    nodes[node, TRIE], nodes[node, HOT] = pool[place, 4], scratch.pool_hot[place]
-    values[node, FACTOR] = math.exp(parts[place, 0])
+    nodes[node, TRIE], nodes[node, HOT] = pool[place, 3], pool[place, 4]
+    values[node, FACTOR] = parts[place, 3]
     values[node, EXTRA] = values[parent, EXTRA] + parts[place, 0]
     values[node, LM] = values[parent, LM] + parts[place, 1]
     values[node, BOOST] = values[parent, BOOST] + parts[place, 2]
@@ -202,6 +204,26 @@ def _child(space, scratch, fusion, tables, place, parent):
 
 
 @inlined
+def _move(space, beams, scores, k, place):
+    """Let the k-th prefix take another place."""
+    for column in range(BEAM_COLUMNS):
+        beams[place, column] = beams[k, column]
+    for column in range(SCORE_COLUMNS):
+        scores[place, column] = scores[k, column]
+    space.nodes[beams[place, NODE], SLOT] = place
+
+
+@inlined
+def _swap(space, beams, scores, k):
+    """Let the first and the k-th prefix change places."""
+    for column in range(BEAM_COLUMNS):
+        beams[0, column], beams[k, column] = beams[k, column], beams[0, column]
+    for column in range(SCORE_COLUMNS):
+        scores[0, column], scores[k, column] = scores[k, column], scores[0, column]
+    space.nodes[beams[0, NODE], SLOT], space.nodes[beams[k, NODE], SLOT] = 0, k
+
+
+@inlined
 def _settle(space, delay):
     """Give up prefixes that differ from the best one in tokens older than ``delay`` frames."""
     counters, nodes = space.counters, space.nodes
@@ -215,11 +237,9 @@ def _settle(space, delay):
         node = beams[i, NODE]
         while node > final:
             node = nodes[node, PARENT]
-        if node != final:
-            continue
-        for column in range(BEAM_COLUMNS):
-            beams[count, column] = beams[i, column]
-        for column in range(SCORE_COLUMNS):
-            scores[count, column] = scores[i, column]
-        count += 1
+        if node == final:
+            _move(space, beams, scores, i, count)
+            count += 1
+        else:
+            nodes[beams[i, NODE], SLOT] = -1
     counters[BEAMS] = count

@@ -22,10 +22,12 @@ from seqlab.decoding.kernels.layout import (
     B_LOG,
     B_START,
     BEAMS,
+    BEFORE,
     ENTRIES,
     FACTOR,
     FRAME,
     GAIN,
+    LAST,
     N_ENTRY,
     N_LOG,
     N_START,
@@ -35,17 +37,35 @@ from seqlab.decoding.kernels.layout import (
     NODES,
     P_B,
     P_N,
-    PARENT,
     SIDE,
     SLOT,
-    TOKEN,
     TOTAL,
     V_B,
     V_N,
 )
 from seqlab.decoding.kernels.order import select_best, sort_tokens
+from seqlab.decoding.kernels.pool import cut_of, squeeze
 
 _ROUNDING = 1e-5  # nats; float32 numbers are compared
+
+
+@borrowing
+def find_peaks(log_probs, lengths, peaks):
+    """The largest number of each frame, NaN where one is NaN.
+
+    Args:
+        log_probs: (B, T', C), float32.
+        lengths: valid frames (B,).
+        peaks: receives them (B, T'); what stands behind the valid frames is not touched.
+    """
+    for b in range(len(log_probs)):
+        for t in range(lengths[b]):
+            row = log_probs[b, t]
+            peak = row[0]
+            for c in range(1, len(row)):
+                if row[c] > peak or row[c] != row[c]:
+                    peak = row[c]
+            peaks[b, t] = peak
 
 
 @borrowing
@@ -66,72 +86,91 @@ def advance(space, scratch, limits, fusion, tables, log_probs, peaks, begin):
         the frame that could not be searched for want of room in ``space``, T' if there is none.
     """
     counters, room = space.counters, limits.beam
+    scratch.asked[:] = -1
     for t in range(begin, len(log_probs)):
         if counters[NODES] + room > len(space.nodes) or counters[ENTRIES] + room > len(
             space.entries
         ):
             return t
         row, peak = log_probs[t], np.float64(peaks[t])  # differences are those of doubles
-        best, least = _stay(space, scratch, limits, row, peak)
-        count = _extend(space, scratch, limits, fusion, tables, row, peak, best, least)
-        follow(space, scratch, limits, fusion, tables, row, peak, count)
+        best, least = _stay(space, scratch, limits, row, peak, t)
+        least, count = _extend(space, scratch, limits, fusion, tables, row, peak, t, best, least)
+        follow(space, scratch, limits, fusion, tables, row, peak, least, count)
         counters[FRAME] += 1
     return len(log_probs)
 
 
 @inlined
-def _stay(space, scratch, limits, row, peak):
+def _chance(scratch, row, peak, token, t):
+    """Probability of a token, as a share of the best one's."""
+    if scratch.asked[token] != t:
+        scratch.asked[token] = t
+        scratch.known[token] = math.exp(row[token] - peak)
+    return scratch.known[token]
+
+
+@inlined
+def _stay(space, scratch, limits, row, peak, t):
     """What prefixes have that keep their text; returns the best and the least of them."""
-    nodes, values, side = space.nodes, space.values, space.counters[SIDE]
-    beams, scores, frame = space.beams[side], space.scores[side], space.counters[FRAME]
-    stays, stay_scores = scratch.stays, scratch.stay_scores
-    first, then, pool, worth = scratch.first, scratch.then, scratch.pool, scratch.worth
-    silence = math.exp(row[limits.blank] - peak)
-    best, least = 0.0, np.inf
-    for i in range(space.counters[BEAMS]):
-        first[i] = -1
-    for i in range(space.counters[BEAMS]):
-        node = beams[i, NODE]
-        token, parent = nodes[node, TOKEN], nodes[node, PARENT]
-        ends, viterbi, summed = 0.0, 0.0, 0.0
-        start, entry = beams[i, N_START], beams[i, N_ENTRY]
-        if token >= 0:
-            chance = math.exp(row[token] - peak)
-            ends, viterbi = scores[i, P_N] * chance, scores[i, V_N] * chance
-            summed = scores[i, N_LOG] + row[token]
-            slot = nodes[parent, SLOT] if parent >= 0 else -1
-            if slot >= 0:  # the parent steps to it
-                then[i], first[slot] = first[slot], i
-                chance *= values[node, FACTOR]
-                other = scores[slot, V_B]
-                if nodes[parent, TOKEN] == token:
-                    ends += scores[slot, P_B] * chance
-                else:
-                    ends += scores[slot, TOTAL] * chance
-                    other = max(other, scores[slot, V_N])
-                if other * chance > viterbi:
-                    viterbi, summed, start = other * chance, row[token], frame
-                    entry = NO_ENTRY - 1 - slot
+    side, followed = space.counters[SIDE], space.counters[BEAMS]
+    beams, scores = space.beams[side], space.scores[side]
+    next_beams, next_scores = space.beams[1 - side], space.scores[1 - side]
+    silence, best, least = math.exp(row[limits.blank] - peak), 0.0, np.inf
+    for i in range(followed):
+        scratch.first[i] = -1
+    for i in range(followed):
+        ends = _last_token(space, scratch, row, peak, t, i)
         quiet = scores[i, TOTAL] * silence
-        stays[i, NODE], stays[i, N_START], stays[i, N_ENTRY] = node, start, entry
+        for column in (NODE, LAST, BEFORE):
+            next_beams[i, column] = beams[i, column]
         if scores[i, V_B] >= scores[i, V_N]:
-            stay_scores[i, V_B], stay_scores[i, B_LOG] = scores[i, V_B] * silence, scores[i, B_LOG]
-            stays[i, B_START], stays[i, B_END] = beams[i, B_START], beams[i, B_END]
-            stays[i, B_ENTRY] = beams[i, B_ENTRY]
+            next_scores[i, V_B], next_scores[i, B_LOG] = scores[i, V_B] * silence, scores[i, B_LOG]
+            next_beams[i, B_START], next_beams[i, B_END] = beams[i, B_START], beams[i, B_END]
+            next_beams[i, B_ENTRY] = beams[i, B_ENTRY]
         else:
-            stay_scores[i, V_B], stay_scores[i, B_LOG] = scores[i, V_N] * silence, scores[i, N_LOG]
-            stays[i, B_START], stays[i, B_END] = beams[i, N_START], frame
-            stays[i, B_ENTRY] = beams[i, N_ENTRY]
-        stay_scores[i, P_N], stay_scores[i, P_B] = ends, quiet
-        stay_scores[i, V_N], stay_scores[i, N_LOG] = viterbi, summed
-        stay_scores[i, TOTAL] = ends + quiet
-        pool[i, 0], worth[i], scratch.order[i] = i, ends + quiet, i
+            next_scores[i, V_B], next_scores[i, B_LOG] = scores[i, V_N] * silence, scores[i, N_LOG]
+            next_beams[i, B_START] = beams[i, N_START]
+            next_beams[i, B_END] = space.counters[FRAME]
+            next_beams[i, B_ENTRY] = beams[i, N_ENTRY]
+        next_scores[i, P_N], next_scores[i, P_B] = ends, quiet
+        next_scores[i, TOTAL] = scratch.worth[i] = ends + quiet
         best, least = max(best, ends + quiet), min(least, ends + quiet)
     return best, least
 
 
 @inlined
-def _choose_tokens(space, scratch, limits, fusion, row, peak, least):
+def _last_token(space, scratch, row, peak, t, i):
+    """What a prefix has that ends in its last token in this frame; returns its probability."""
+    side = space.counters[SIDE]
+    beams, scores = space.beams[side], space.scores[side]
+    token, parent = beams[i, LAST], beams[i, BEFORE]
+    ends, viterbi, summed = 0.0, 0.0, 0.0
+    start, entry = beams[i, N_START], beams[i, N_ENTRY]
+    if token >= 0:
+        chance = _chance(scratch, row, peak, token, t)
+        ends, viterbi = scores[i, P_N] * chance, scores[i, V_N] * chance
+        summed = scores[i, N_LOG] + row[token]
+        slot = space.nodes[parent, SLOT] if parent >= 0 else -1
+        if slot >= 0:  # the parent steps to it
+            scratch.then[i], scratch.first[slot] = scratch.first[slot], i
+            chance *= space.values[beams[i, NODE], FACTOR]
+            other = scores[slot, V_B]
+            if beams[slot, LAST] == token:
+                ends += scores[slot, P_B] * chance
+            else:
+                ends += scores[slot, TOTAL] * chance
+                other = max(other, scores[slot, V_N])
+            if other * chance > viterbi:
+                viterbi, summed, start = other * chance, row[token], space.counters[FRAME]
+                entry = NO_ENTRY - 1 - slot
+    next_beams, next_scores = space.beams[1 - side], space.scores[1 - side]
+    next_beams[i, N_START], next_beams[i, N_ENTRY] = start, entry
+    next_scores[i, V_N], next_scores[i, N_LOG] = viterbi, summed
+    return ends
+
+
+@inlined
+def _choose_tokens(space, scratch, limits, fusion, row, peak, t, least):
     """Collect the tokens that may lead to a prefix worth ``least``, best first; how many."""
     beams, scores = space.beams[space.counters[SIDE]], space.scores[space.counters[SIDE]]
     tokens, chances, values = scratch.tokens, scratch.chances, space.values
@@ -152,28 +191,29 @@ def _choose_tokens(space, scratch, limits, fusion, row, peak, least):
         select_best(row, tokens, count, most)
         count = most
     for i in range(count):
-        chances[i] = math.exp(row[tokens[i]] - peak)
+        chances[i] = _chance(scratch, row, peak, tokens[i], t)
     sort_tokens(chances, tokens, count)
     return count
 
 
 @inlined
-def _extend(space, scratch, limits, fusion, tables, row, peak, best, least):
-    """Enter new prefixes into the pool that may be among the best; returns its size."""
+def _extend(space, scratch, limits, fusion, tables, row, peak, t, best, least):
+    """Enter new prefixes into the pool that may be among the best.
+
+    Returns the worth that a prefix must have to be followed, as far as it is known, and the size
+    of the pool.
+    """
     followed, side = space.counters[BEAMS], space.counters[SIDE]
-    beams, scores, nodes, values = space.beams[side], space.scores[side], space.nodes, space.values
-    tokens, chances, worth, order = scratch.tokens, scratch.chances, scratch.worth, scratch.order
-    first, then, pool = scratch.first, scratch.then, scratch.pool
+    beams, scores, values = space.beams[side], space.scores[side], space.values
+    tokens, chances, worth = scratch.tokens, scratch.chances, scratch.worth
     ratio = math.exp(-limits.threshold)
     if followed < limits.beam:
         least = 0.0
     least, count = max(least, best * ratio), followed
-    for i in range(followed, len(order)):
-        order[i] = i
-    tried = _choose_tokens(space, scratch, limits, fusion, row, peak, least)
+    tried = _choose_tokens(space, scratch, limits, fusion, row, peak, t, least)
     for i in range(followed):
-        total, node = scores[i, TOTAL], beams[i, NODE]
-        last, gain = nodes[node, TOKEN], 1.0 if fusion.plain else values[node, GAIN]
+        total, last = scores[i, TOTAL], beams[i, LAST]
+        gain = 1.0 if fusion.plain else values[beams[i, NODE], GAIN]
         for j in range(tried):
             token = tokens[j]
             if total * chances[j] * gain < least:
@@ -181,23 +221,29 @@ def _extend(space, scratch, limits, fusion, tables, row, peak, best, least):
             chance = (scores[i, P_B] if token == last else total) * chances[j]
             if chance * gain < least or chance == 0:
                 continue
-            if count + fusion.widest > len(order):
-                least = max(least, select_best(worth, order, count, limits.beam))
-                count = limits.beam
-            if not fusion.plain:
+            if count + fusion.widest > len(worth):
+                cut, ties = cut_of(scratch, count, least, limits.beam)
+                least = max(least, cut)
+                count = squeeze(scratch, followed, count, cut, ties)
+            made = count
+            if fusion.plain:
+                made = _enter_plain(space, scratch, i, token, chance, count)
+            else:
                 made = propose(space, scratch, fusion, tables, i, token, chance, least, count)
-                for k in range(count, made):
-                    best = max(best, worth[order[k]])
-                least, count = max(least, best * ratio), made
-                continue
-            child = first[i]
-            while child >= 0 and nodes[beams[child, NODE], TOKEN] != token:
-                child = then[child]
-            if child < 0:
-                place = order[count]
-                pool[place, 0], pool[place, 1] = -1, i
-                pool[place, 2], pool[place, 3] = token, NO_WORD
-                worth[place] = chance
-                best, count = max(best, chance), count + 1
-            least = max(least, best * ratio)
+            for k in range(count, made):
+                best = max(best, worth[k])
+            least, count = max(least, best * ratio), made
+    return least, count
+
+
+@inlined
+def _enter_plain(space, scratch, slot, token, chance, count):
+    """Enter a prefix into the pool if it is not followed already; returns the size of the pool."""
+    beams, child = space.beams[space.counters[SIDE]], scratch.first[slot]
+    while child >= 0 and beams[child, LAST] != token:
+        child = scratch.then[child]
+    if child < 0:
+        scratch.pool[count, 0], scratch.pool[count, 1] = slot, token
+        scratch.pool[count, 2], scratch.worth[count] = NO_WORD, chance
+        count += 1
     return count

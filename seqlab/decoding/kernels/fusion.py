@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from seqlab.decoding.kernels.borrowing import borrowing, inlined
 from seqlab.decoding.kernels.layout import (
     BOUNDARY,
@@ -29,6 +31,10 @@ from seqlab.decoding.kernels.layout import (
 from seqlab.lm.ngram.kernels.query import step
 from seqlab.lm.ngram.kernels.tokenise import UNKNOWN
 
+_ONE = np.uint64(1)
+_PAIRS, _FOURS = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333)
+_EIGHTS, _COUNT = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(127)
+
 
 @borrowing
 def find_edge(edges_at, edges, node, symbol):
@@ -47,11 +53,30 @@ def find_edge(edges_at, edges, node, symbol):
 def walk(fusion, node, token):
     """The trie node that a token leads to; DEAD where no word goes on like this."""
     for k in range(fusion.spell_at[token], fusion.spell_at[token + 1]):
-        edge = find_edge(fusion.edges_at, fusion.edges, node, fusion.spell[k])
-        if edge < 0:
-            return DEAD
-        node = edge + FIRST
+        symbol = fusion.spell[k]
+        if fusion.masked:
+            below = fusion.masks[node]
+            bit = _ONE << np.uint64(symbol & 63)
+            if below & bit == 0:
+                return DEAD
+            node = fusion.edges_at[node] + ones(below & (bit - _ONE)) + FIRST
+        else:
+            edge = find_edge(fusion.edges_at, fusion.edges, node, symbol)
+            if edge < 0:
+                return DEAD
+            node = edge + FIRST
     return node
+
+
+@inlined
+def ones(bits):
+    """How many bits of a 64-bit number are set (Wilkes, Wheeler and Gill 1957)."""
+    bits -= (bits >> _ONE) & _PAIRS
+    bits = (bits & _FOURS) + ((bits >> np.uint64(2)) & _FOURS)
+    bits = (bits + (bits >> np.uint64(4))) & _EIGHTS
+    for shift in (np.uint64(8), np.uint64(16), np.uint64(32)):
+        bits += bits >> shift
+    return np.int64(bits & _COUNT)
 
 
 @inlined
@@ -134,7 +159,7 @@ def gain_bound(fusion, trie, hot):
     """How much a token may multiply the probability of a prefix at most, beyond its own."""
     gain = fusion.rise
     if fusion.lm != TOKEN_LM:
-        gain = math.exp(max(0.0, fusion.bonus - fusion.ahead[trie]))
+        gain = fusion.spring[trie]
     if fusion.hot:
         gain *= fusion.hot_reach[hot]
     return gain
@@ -228,15 +253,15 @@ def _enter(
             if fusion.lm == WORD_LM and which == 0:
                 space.values[node, ENDING] = log_prob
         extra += fusion.weight * log_prob
-    worth = chance
+    worth, factor = chance, 1.0
     if extra != 0:
-        worth = chance * math.exp(extra)
+        factor = math.exp(extra)
+        worth = chance * factor
     if worth >= least and worth > 0:
-        place = scratch.order[count]
         pool, parts = scratch.pool, scratch.parts
-        pool[place, 0], pool[place, 1], pool[place, 2] = -1, slot, token
-        pool[place, 3], pool[place, 4] = word, trie
-        scratch.pool_hot[place], scratch.worth[place] = hot, worth
-        parts[place, 0], parts[place, 1], parts[place, 2] = extra, log_prob, done
+        pool[count, 0], pool[count, 1], pool[count, 2] = slot, token, word
+        pool[count, 3], pool[count, 4], scratch.worth[count] = trie, hot, worth
+        parts[count, 0], parts[count, 1] = extra, log_prob
+        parts[count, 2], parts[count, 3] = done, factor
         count += 1
     return count

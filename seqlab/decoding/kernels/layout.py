@@ -21,12 +21,13 @@ EXTRA, FACTOR, GAIN, LM, BOOST, ENDING = range(6)  # ENDING: ln p of its word; >
 VALUE_COLUMNS = 6
 # columns of Space.beams, int32: the prefixes that are followed. N_ is the best alignment that ends
 # in the prefix's last token, B_ the best one that ends in a blank.
-NODE, N_START, N_ENTRY, B_START, B_END, B_ENTRY = range(6)
-BEAM_COLUMNS = 6
+# LAST and BEFORE are token and parent of the node, which are needed in each frame.
+NODE, LAST, BEFORE, N_START, N_ENTRY, B_START, B_END, B_ENTRY = range(8)
+BEAM_COLUMNS = 8
 # columns of Space.scores, float64: of the same. P_ are sums over alignments, V_ the best alignment,
 # _LOG the sum of the last token's log-probabilities in it.
 P_N, P_B, TOTAL, V_N, V_B, N_LOG, B_LOG = range(7)
-SCORE_COLUMNS = 7
+SCORE_COLUMNS = 8  # a line of the cache
 # columns of Space.entries, int32: tokens of best alignments, each linked to the one before
 E_START, E_END, E_BEFORE = range(3)
 ENTRY_COLUMNS = 3
@@ -57,7 +58,8 @@ class Space(NamedTuple):
         states: of the language model (N, K - 1), int64.
         entries: of alignments (M, ENTRY_COLUMNS); an entry stands behind the one before it.
         logs: the sum of each entry's log-probabilities (M,).
-        beams: two sides, this frame's and the next one's (2, beam, BEAM_COLUMNS).
+        beams: two sides, this frame's and the next one's (2, beam, BEAM_COLUMNS). A prefix keeps
+            its place as long as it is followed, but the best one moves to the first place.
         scores: (2, beam, SCORE_COLUMNS).
         counters: COUNTERS numbers.
         offset: logarithm of the scales so far (1,).
@@ -78,29 +80,29 @@ class Scratch(NamedTuple):
     """Room that a frame needs and the next one overwrites.
 
     Args:
-        stays: prefixes that keep their text, as rows of ``beams`` (beam, BEAM_COLUMNS).
-        stay_scores: as rows of ``scores`` (beam, SCORE_COLUMNS).
-        pool: what may be followed next (P, 5): a stay, or parent, token, word and trie node.
-        pool_hot: state of the hotwords of each (P,).
-        worth: probability of each (P,).
-        parts: extra score, ln p of the language model and boosts of each (P, 3).
-        order: a permutation of the pool (P,); the first ones are in use.
+        pool: new prefixes that may be followed next, as parent's place among those followed, token,
+            word, trie node and state of the hotwords (P, 5); the places of those followed, which
+            come first, are not used.
+        worth: probability of each (P,), those followed first; 0 for what is given up.
+        parts: extra score, ln p of the language model, boosts and factor of each new one (P, 4).
+        ranked: room for selecting (P,).
         tokens: that are worth trying, best first (C,).
         chances: their probabilities (C,).
+        known: probabilities of tokens of this frame (C,) ...
+        asked: ... which are those of the frame noted here (C,).
         first: of each prefix its first child that is followed as well (beam,).
         then: of each prefix the next child of the same parent (beam,).
         state: of the language model (K - 1,).
     """
 
-    stays: Any
-    stay_scores: Any
     pool: Any
-    pool_hot: Any
     worth: Any
     parts: Any
-    order: Any
+    ranked: Any
     tokens: Any
     chances: Any
+    known: Any
+    asked: Any
     first: Any
     then: Any
     state: Any
@@ -138,7 +140,11 @@ class Fusion(NamedTuple):
         edges: their symbols, rising within a node.
         ends_at: where the words that end at a trie node begin (N + 1,).
         ends: their numbers.
+        masks: bit k of a trie node's number is set where it has an edge with symbol k (N,), uint64.
+        masked: whether these tell all, as no symbol is above 62.
         ahead: what the best word below a trie node will add to the score at most (N,).
+        spring: factor by which a token may raise a probability at most at a trie node (N,), but for
+            hotwords.
         open: whether words beyond the trie are allowed.
         lm: NO_LM, WORD_LM or TOKEN_LM.
         lm_number: of each word or token in the language model.
@@ -169,7 +175,10 @@ class Fusion(NamedTuple):
     edges: Any
     ends_at: Any
     ends: Any
+    masks: Any
+    masked: Any
     ahead: Any
+    spring: Any
     open: Any
     lm: Any
     lm_number: Any

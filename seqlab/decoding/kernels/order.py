@@ -40,24 +40,27 @@ def select_best(worth, order, count, wanted):
 
 
 @borrowing
-def sort_best(worth, order, count):
-    """Sort ``order[:count]``, the best first (Shell 1959); of equal ones the lower number first."""
-    gap = 1
-    while gap < count // 9:
-        gap = 3 * gap + 1
-    while gap > 0:
-        for i in range(gap, count):
-            item = order[i]
-            value = worth[item]
-            j = i
-            while j >= gap:
-                other = order[j - gap]
-                if worth[other] > value or (worth[other] == value and other < item):
-                    break
-                order[j] = other
-                j -= gap
-            order[j] = item
-        gap //= 3
+def nth_best(values, count, wanted):
+    """The ``wanted``-th largest of ``values[:count]``, which change places (Hoare 1961, "Find")."""
+    low, high = 0, count - 1
+    while low < high:
+        pivot, a, b = values[(low + high) >> 1], low, high
+        while a <= b:
+            while values[a] > pivot:
+                a += 1
+            while values[b] < pivot:
+                b -= 1
+            if a <= b:
+                values[a], values[b] = values[b], values[a]
+                a += 1
+                b -= 1
+        if wanted - 1 <= b:
+            high = b
+        elif wanted - 1 >= a:
+            low = a
+        else:
+            break
+    return values[wanted - 1]
 
 
 @borrowing
