@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from seqlab.deploy.model import ExportedModel
 
 Answer = TypeVar("Answer")
+Describe = Callable[[argparse.ArgumentParser], None]
 
 _FILE_BLOCK_S, _LIVE_BLOCK_S = 5.0, 0.1
 
@@ -69,9 +70,9 @@ def classify(args: argparse.Namespace) -> int:
     return 0
 
 
-def transcribe(args: argparse.Namespace) -> int:
+def transcribe(args: argparse.Namespace, describe: Describe) -> int:
     """``seqlab transcribe`` of an export: plain text, by the best path."""
-    _refuse_options(args)
+    _refuse_options(args, describe)
     model = load(args, "transcription")
     failed = list[str]()
     found: list[dict[str, Any]] = []
@@ -85,12 +86,10 @@ def transcribe(args: argparse.Namespace) -> int:
     return 0
 
 
-def _refuse_options(args: argparse.Namespace) -> None:
+def _refuse_options(args: argparse.Namespace, describe: Describe) -> None:
     """Raise DataError if an option was given that only a model folder has a use for."""
-    from seqlab.cli import transcribe as command
-
     parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
+    describe(parser)
     for name, value in vars(args).items():
         known = name in parser.parse_args([args.model])
         if known and name not in ("model", "files", "json") and value != parser.get_default(name):

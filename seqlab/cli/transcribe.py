@@ -170,7 +170,7 @@ def run(args: argparse.Namespace) -> int:
     """Transcribe."""
     check_options(args)
     if exported.is_export(args.model):
-        return exported.transcribe(args)
+        return exported.transcribe(args, add_arguments)
     from seqlab.cli.locate import load_model, warn_if_synthetic
 
     timed = bool(args.format or args.output)
