@@ -133,10 +133,7 @@ def main(argv: list[str] | None = None) -> None:
     rows = [
         [name]
         + [f"{row[c]:.2f} ({row['lower_quartile'][c]:.2f})" if c in row else "-" for c in COLUMNS]
-        + [
-            f"{row[c]:.2f}" if c in row else "-"
-            for c in ("peer_eager", "peer_onnxruntime", "ratio")
-        ]
+        + [f"{row[c]:.2f}" if c in row else "-" for c in beside]
         for name, row in found.items()
     ]
     print("ms per one-second clip: median (lower quartile)")
