@@ -29,9 +29,8 @@ class _Scale(nn.Module):
         self.register_buffer("std", normalizer.std.clone())
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        return (
-            features - self.mean
-        ) / self.std  # what lies beyond the lengths is cleared by every encoder
+        # What lies beyond the lengths is cleared by every encoder.
+        return (features - self.mean) / self.std
 
 
 def traceable(normalizer: Normalizer | None) -> nn.Module | None:
