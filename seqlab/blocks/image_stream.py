@@ -209,7 +209,8 @@ class SubSpectralNorm(MaskedBatchNorm):
         self.bins, self.dim = bins, dim
         edges = [bins * band // bands for band in range(bands + 1)]
         self.sizes = [end - start for start, end in itertools.pairwise(edges)]
-        band = torch.repeat_interleave(torch.arange(bands), torch.tensor(self.sizes))
+        counts = torch.tensor(self.sizes)
+        band = torch.repeat_interleave(torch.arange(bands), counts, output_size=sum(self.sizes))
         self.register_buffer("bands", band, persistent=False)
 
     def forward(self, image: Tensor, lengths: Tensor | None) -> Tensor:

@@ -81,6 +81,7 @@ def tune_decoding(
     """
     if not utterances:
         raise DataError("0 utterances cannot be tuned on; name a manifest that has some")
+    decoder = settings.decoder(model)
     start = grid or (WITH_MODEL if settings.language_model else WITHOUT_MODEL)
     unknown = sorted(set(start) - set(WITH_MODEL))
     if unknown:
@@ -90,9 +91,8 @@ def tune_decoding(
     lengths = torch.tensor([len(row) for row in rows])
     log_probs = pad_sequence(rows, batch_first=True)
     if "prior_weight" in start:
-        priors = Priors.of(log_probs, lengths).log_priors
-        settings = dataclasses.replace(settings, log_priors=priors)
-    decoder = settings.decoder(model)
+        decoder.priors = Priors.of(log_probs, lengths)
+        settings = dataclasses.replace(settings, log_priors=decoder.priors.log_priors)
 
     def count_errors(at: Mapping[str, float]) -> tuple[int, int]:
         answers = decoder.with_weights(**at).decode(log_probs, lengths)
