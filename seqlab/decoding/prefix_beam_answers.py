@@ -111,7 +111,7 @@ class Answers:
             text=self._text(indices, ended),
             score=parts[SCORE],
             token_times=tuple([(a * self.frame_s, b * self.frame_s) for a, b in spans]),
-            token_confidences=tuple([min(1.0, math.exp(mean)) for mean in means]),
+            token_confidences=tuple([math.exp(mean) if mean < 0 else 1.0 for mean in means]),
             confidence=min(1.0, math.exp(parts[ACOUSTIC] / frames)) if frames else 0.0,
             details=_details(parts, total, endings.complete) | self._spelled(indices, ended),
         )

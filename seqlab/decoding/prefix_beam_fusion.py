@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from seqlab.decoding.hotwords import Hotwords
 from seqlab.decoding.kernels.layout import (
     DEAD,
+    FIRST,
     LM_FLOOR,
     NO_LM,
     ROOT,
@@ -125,6 +126,13 @@ class Guidance:
         return ahead
 
     @cached_property
+    def _leaps(self) -> NDArray[np.float64]:
+        """Factor by which the step to a trie node changes what may come below it (N,)."""
+        steps = self._ahead[FIRST:] - self._ahead[self.words.trie.parents()]
+        # not by NumPy, whose last bits are not always those of the loops
+        return np.array([1.0] * FIRST + [math.exp(step) for step in steps.tolist()])
+
+    @cached_property
     def _spring(self) -> NDArray[np.float64]:
         """Factor by which a token may raise a probability at most at a trie node (N,)."""
         with np.errstate(over="ignore"):  # infinite: nothing is left untried
@@ -210,7 +218,7 @@ class Guidance:
         rise = math.exp(max(weights.word_bonus, 0.0)) if self.lm == TOKEN_LM else 1.0
         return Fusion(
             self.plain and hotwords is None, self.units.kinds, *self._spelling, trie.edges_at,
-            trie.edges, trie.ends_at, ends, *self._masks, self._ahead, self._spring,
+            trie.edges, trie.ends_at, ends, *self._masks, self._ahead, self._leaps, self._spring,
             not self.words.closed, self.lm,
             self._lm_numbers, END if marks else -1, float(weights.language_model),
             float(weights.word_bonus), float(weights.unknown_penalty), rise, hotwords is not None,

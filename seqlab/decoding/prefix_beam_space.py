@@ -137,10 +137,10 @@ def scratch_of(beam: int, widest: int, tokens: int, lm_size: int) -> Scratch:
     """Room for the frames of a search; it needs no copy and serves any number of them."""
     pool = 3 * beam + widest + 64
     return Scratch(
-        np.empty((pool, 5), np.int32), np.empty(pool), np.empty((pool, 4)), np.empty(pool),
-        np.empty(tokens, np.int32), np.empty(tokens), np.empty(tokens),
-        np.full(tokens, -1, np.int32), np.empty(beam, np.int32), np.empty(beam, np.int32),
-        np.empty(lm_size, np.int64),
+        np.empty((pool, 5), np.int32), np.empty(pool), np.empty((pool, 4)), np.empty(2),
+        np.empty(2 * tokens, np.int32), np.empty(tokens, np.float32), np.empty(tokens),
+        np.empty(tokens), np.full(tokens, -1, np.int32), np.empty(beam, np.int32),
+        np.empty(beam, np.int32), np.empty(lm_size, np.int64),
     )  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def follow(space, scratch, limits, fusion, tables, row, peak, least, count):
     counters, worth = space.counters, scratch.worth
     side, followed, holes = counters[SIDE], counters[BEAMS], scratch.first
     beams, scores = space.beams[1 - side], space.scores[1 - side]
-    cut, ties = cut_of(scratch, count, least, limits.beam)
+    cut, ties = cut_of(scratch.worth, scratch.cuts, count, least, limits.beam)
     end, free, filled, best, top = followed, 0, 0, 0.0, 0
     for place in range(count):
         if worth[place] < cut or worth[place] == 0 or (worth[place] == cut and ties == 0):

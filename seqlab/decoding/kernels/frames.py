@@ -43,9 +43,10 @@ from seqlab.decoding.kernels.layout import (
     V_B,
     V_N,
 )
-from seqlab.decoding.kernels.order import select_best, sort_tokens
+from seqlab.decoding.kernels.order import rank_tokens, select_best, sort_tokens
 from seqlab.decoding.kernels.pool import cut_of, squeeze
 
+_FEW = 32
 _ROUNDING = 1e-5  # nats; float32 numbers are compared
 
 
@@ -190,9 +191,12 @@ def _choose_tokens(space, scratch, limits, fusion, row, peak, t, least):
     if count > most:
         select_best(row, tokens, count, most)
         count = most
+    elif count <= _FEW:
+        rank_tokens(row, tokens, scratch.keys, count)
     for i in range(count):
         chances[i] = _chance(scratch, row, peak, tokens[i], t)
-    sort_tokens(chances, tokens, count)
+    if count == most or count > _FEW:
+        sort_tokens(chances, tokens, count)
     return count
 
 
@@ -222,7 +226,7 @@ def _extend(space, scratch, limits, fusion, tables, row, peak, t, best, least):
             if chance * gain < least or chance == 0:
                 continue
             if count + fusion.widest > len(worth):
-                cut, ties = cut_of(scratch, count, least, limits.beam)
+                cut, ties = cut_of(scratch.worth, scratch.cuts, count, least, limits.beam)
                 least = max(least, cut)
                 count = squeeze(scratch, followed, count, cut, ties)
             made = count

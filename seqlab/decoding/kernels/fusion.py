@@ -15,13 +15,13 @@ from seqlab.decoding.kernels.layout import (
     FIRST,
     HOT,
     INSIDE,
+    LAST,
     LM_FLOOR,
     NO_WORD,
     NODE,
     ROOT,
     SEPARATOR,
     SIDE,
-    TOKEN,
     TOKEN_LM,
     TRIE,
     UNKNOWN_WORD,
@@ -66,6 +66,12 @@ def walk(fusion, node, token):
                 return DEAD
             node = edge + FIRST
     return node
+
+
+@inlined
+def is_short(fusion, token):
+    """Whether a token leads to a trie node in one step."""
+    return fusion.spell_at[token + 1] - fusion.spell_at[token] == 1
 
 
 @inlined
@@ -218,10 +224,9 @@ def propose(space, scratch, fusion, tables, slot, token, chance, least, count):
 @inlined
 def is_followed(space, scratch, slot, token, word):
     """Whether the prefix that a token leads to is among those followed: it has its score then."""
-    side, child = space.counters[SIDE], scratch.first[slot]
+    beams, child = space.beams[space.counters[SIDE]], scratch.first[slot]
     while child >= 0:
-        node = space.beams[side, child, NODE]
-        if space.nodes[node, TOKEN] == token and space.nodes[node, WORD] == word:
+        if beams[child, LAST] == token and space.nodes[beams[child, NODE], WORD] == word:
             break
         child = scratch.then[child]
     return child >= 0
@@ -255,7 +260,10 @@ def _enter(
         extra += fusion.weight * log_prob
     worth, factor = chance, 1.0
     if extra != 0:
-        factor = math.exp(extra)
+        if which < 0 and item < 0 and trie >= FIRST and not fusion.hot and is_short(fusion, token):
+            factor = fusion.leaps[trie]
+        else:
+            factor = math.exp(extra)
         worth = chance * factor
     if worth >= least and worth > 0:
         pool, parts = scratch.pool, scratch.parts

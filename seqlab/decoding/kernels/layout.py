@@ -85,8 +85,9 @@ class Scratch(NamedTuple):
             come first, are not used.
         worth: probability of each (P,), those followed first; 0 for what is given up.
         parts: extra score, ln p of the language model, boosts and factor of each new one (P, 4).
-        ranked: room for selecting (P,).
-        tokens: that are worth trying, best first (C,).
+        cuts: room for two numbers.
+        tokens: that are worth trying, best first; room for some more behind them (2 C,).
+        keys: what tokens are sorted by (C,), float32.
         chances: their probabilities (C,).
         known: probabilities of tokens of this frame (C,) ...
         asked: ... which are those of the frame noted here (C,).
@@ -98,8 +99,9 @@ class Scratch(NamedTuple):
     pool: Any
     worth: Any
     parts: Any
-    ranked: Any
+    cuts: Any
     tokens: Any
+    keys: Any
     chances: Any
     known: Any
     asked: Any
@@ -143,6 +145,8 @@ class Fusion(NamedTuple):
         masks: bit k of a trie node's number is set where it has an edge with symbol k (N,), uint64.
         masked: whether these tell all, as no symbol is above 62.
         ahead: what the best word below a trie node will add to the score at most (N,).
+        leaps: factor by which the probability changes with the step to a trie node (N,), where
+            nothing else counts.
         spring: factor by which a token may raise a probability at most at a trie node (N,), but for
             hotwords.
         open: whether words beyond the trie are allowed.
@@ -178,6 +182,7 @@ class Fusion(NamedTuple):
     masks: Any
     masked: Any
     ahead: Any
+    leaps: Any
     spring: Any
     open: Any
     lm: Any

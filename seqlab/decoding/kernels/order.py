@@ -40,27 +40,29 @@ def select_best(worth, order, count, wanted):
 
 
 @borrowing
-def nth_best(values, count, wanted):
-    """The ``wanted``-th largest of ``values[:count]``, which change places (Hoare 1961, "Find")."""
-    low, high = 0, count - 1
-    while low < high:
-        pivot, a, b = values[(low + high) >> 1], low, high
-        while a <= b:
-            while values[a] > pivot:
-                a += 1
-            while values[b] < pivot:
-                b -= 1
-            if a <= b:
-                values[a], values[b] = values[b], values[a]
-                a += 1
-                b -= 1
-        if wanted - 1 <= b:
-            high = b
-        elif wanted - 1 >= a:
-            low = a
-        else:
-            break
-    return values[wanted - 1]
+def rank_tokens(row, tokens, keys, count):
+    """Sort tokens, the most probable first; equal ones keep their order. For dozens of them.
+
+    Counts for each one those before it: there are no decisions that nothing predicts, which take
+    longer than comparing each with each.
+
+    Args:
+        row: log-probabilities of all tokens.
+        tokens: to sort, and room for as many behind them.
+        keys: room for as many numbers.
+        count: of tokens.
+    """
+    for i in range(count):
+        keys[i] = row[tokens[i]]
+    for i in range(count):
+        key, place = keys[i], count
+        for j in range(i):
+            place += keys[j] >= key
+        for j in range(i + 1, count):
+            place += keys[j] > key
+        tokens[place] = tokens[i]
+    for i in range(count):
+        tokens[i] = tokens[count + i]
 
 
 @borrowing

@@ -2,33 +2,58 @@
 
 from __future__ import annotations
 
-from seqlab.decoding.kernels.borrowing import borrowing
-from seqlab.decoding.kernels.order import nth_best
+import numpy as np
+
+from seqlab.decoding.kernels.borrowing import borrowing, inlined
+
+
+@inlined
+def _as_good(bits, count, least):
+    """How many of the first ``count`` numbers are ``least`` or more."""
+    found = 0
+    for i in range(count):
+        found += bits[i] >= least
+    return found
 
 
 @borrowing
-def cut_of(scratch, count, least, beam):
+def cut_of(worth, cuts, count, least, beam):
     """What the last prefix that is followed is worth, and how many of just that worth are.
 
+    Halves the range of the worth until the beam is above: counting needs no decisions, which take
+    long where nothing predicts them. Doubles above zero are in the order of their bits.
+
     Args:
-        scratch: room, with the pool.
-        count: of prefixes in the pool.
+        worth: of the prefixes in the pool (P,), none below zero.
+        cuts: room for two numbers.
+        count: of prefixes in the pool, 1 or more.
         least: what they must be worth.
         beam: how many are followed at most.
 
     Returns:
         two numbers; prefixes worth more are all followed, those worth 0 never.
     """
-    worth, ranked, enough = scratch.worth, scratch.ranked, 0
+    bits, limits = worth.view(np.int64), cuts.view(np.int64)
+    cuts[0], cuts[1] = least, worth[0]
     for i in range(count):
-        ranked[enough] = worth[i]
-        enough += worth[i] >= least
-    if enough <= beam:
+        cuts[1] = max(cuts[1], worth[i])
+    low, high = limits[0], limits[1] + 1
+    if _as_good(bits, count, low) <= beam:
         return least, beam
-    cut, above = nth_best(ranked, enough, beam), 0
-    for i in range(beam):
-        above += ranked[i] > cut
-    return cut, beam - above
+    above = 0
+    while high - low > 1:
+        middle = low + ((high - low) >> 1)
+        found = _as_good(bits, count, middle)
+        if found > beam:
+            low = middle
+        else:
+            high, above = middle, found
+            if found == beam:
+                low = middle
+                above = 0
+                break
+    limits[0] = low
+    return cuts[0], beam - above
 
 
 @borrowing
