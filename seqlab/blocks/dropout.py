@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from seqlab.blocks.kernels import dropout as loops
+from seqlab.blocks.kernels.arrays import as_array, runs_compiled
 from seqlab.checks import check_probability
 
-_LEVELS = 1 << 16
-_CACHED_ELEMENTS = 1 << 17
-_DRAWS_PER_WORD = 4  # one 64-bit random word decides four elements
+_LEVELS = 1 << 32  # of the random bits that decide about an element
 
 
 class Dropout(nn.Module):
     """Zeroes each element with probability ``p`` and scales the rest by 1 / (1 - p).
 
-    Use it in place of ``torch.nn.Dropout`` in layers that train on a CPU: there torch draws one
-    random number an element, which costs more than the normalisation next to it. Here one 64-bit
-    draw decides four elements, about three times faster.
+    Use it in place of ``torch.nn.Dropout`` in layers that train on a CPU: there torch draws a
+    random number an element, one after the other, and keeps the choice for the gradient. Here one
+    draw seeds a hash of the element's place, which is many times faster and is repeated instead.
 
     Args:
-        p: Probability of zero, in [0, 1). On a CPU it is rounded to a multiple of 1/65536, and
+        p: Probability of zero, in [0, 1). On a CPU it is rounded to a multiple of 2**-32, and
             the scale follows the rounded value, so the expectation is kept exactly.
 
     Raises:
@@ -45,9 +46,10 @@ class Dropout(nn.Module):
         """Values of any shape, with elements dropped in training mode."""
         if not self.training or self.p == 0:
             return values
-        if values.device.type != "cpu" or torch.compiler.is_compiling():
+        if not runs_compiled(values):
             return functional.dropout(values, self.p)
-        return _dropped(values, self.p)
+        output: Tensor = _Dropout.apply(values, self.p)
+        return output
 
     def extra_repr(self) -> str:
         """The probability, for printing a model."""
@@ -77,11 +79,10 @@ class ReluDropout(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """Values of any shape, with negative and dropped elements zero."""
         p = self.p if self.training else 0.0
-        if values.device.type != "cpu" or torch.compiler.is_compiling():
-            return functional.dropout(functional.relu(values), p)
-        if not values.requires_grad or not values.is_contiguous():
-            return _dropped(functional.relu(values), p)
-        output: Tensor = _ReluDropout.apply(values, p, self.in_place)
+        in_place = self.in_place and not values.is_leaf
+        if p == 0 or not values.is_contiguous() or not runs_compiled(values):
+            return functional.dropout(functional.relu(values, in_place), p)
+        output: Tensor = _ReluDropout.apply(values, p, in_place)
         return output
 
     def extra_repr(self) -> str:
@@ -178,46 +179,46 @@ def depth_probabilities(p: float, num_layers: int) -> list[float]:
     return [p * layer / num_layers for layer in range(1, num_layers + 1)]
 
 
+class _Dropout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, p: float) -> Tensor:
+        ctx.choice = _choice(p)
+        output = values.clone(memory_format=torch.contiguous_format)
+        loops.drop(as_array(output).reshape(-1), *ctx.choice)
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        result = grad.clone(memory_format=torch.contiguous_format)
+        loops.drop(as_array(result).reshape(-1), *ctx.choice)
+        return result, None
+
+
 class _ReluDropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, p: float, in_place: bool) -> Tensor:
         if in_place:
             ctx.mark_dirty(values)
-        output = values.relu_() if in_place else values.relu()
-        if p > 0:
-            _drop_(output, p)
-        ctx.scale = _scale(p)
+        output = values if in_place else values.clone()
+        choice = _choice(p)
+        ctx.scale = choice[-1]
+        loops.relu_drop(as_array(output).reshape(-1), *choice)
         ctx.save_for_backward(output)
         return output
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
         (output,) = ctx.saved_tensors
-        grad = torch.ops.aten.threshold_backward(grad, output, 0)
-        return grad.mul_(ctx.scale) if ctx.scale != 1 else grad, None, None
+        result = torch.empty_like(output)
+        passed, kept, target = (
+            as_array(part).reshape(-1) for part in (grad.contiguous(), output, result)
+        )
+        loops.relu_drop_gradient(passed, kept, ctx.scale, target)
+        return result, None, None
 
 
-def _dropped_levels(p: float) -> int:
-    return min(round(p * _LEVELS), _LEVELS - 1)
-
-
-def _scale(p: float) -> float:
-    return _LEVELS / (_LEVELS - _dropped_levels(p))
-
-
-def _dropped(values: Tensor, p: float) -> Tensor:
-    if p == 0:
-        return values
-    ones = torch.ones_like(values, memory_format=torch.contiguous_format)
-    return values * _drop_(ones, p)
-
-
-def _drop_(values: Tensor, p: float) -> Tensor:
-    """Drop and scale elements of a contiguous tensor in place, in parts that a cache holds."""
-    for part in torch.split(values.view(-1), _CACHED_ELEMENTS):
-        words = -(-part.numel() // _DRAWS_PER_WORD)
-        draws = torch.empty(words, dtype=torch.int64).random_(torch.iinfo(torch.int64).min, None)
-        levels = draws.view(torch.int16)[: part.numel()]
-        levels.ge_(_dropped_levels(p) - _LEVELS // 2)  # 0 or 1, without a slow bool tensor
-        part.mul_(levels.to(part.dtype).mul_(_scale(p)))
-    return values
+def _choice(p: float) -> tuple[np.uint64, int, float]:
+    """A new seed, the 32 bits below which elements are dropped, and the scale of the others."""
+    seed = np.uint64(torch.empty((), dtype=torch.int64).random_().item())
+    limit = min(round(p * _LEVELS), _LEVELS - 1)
+    return seed, limit, _LEVELS / (_LEVELS - limit)

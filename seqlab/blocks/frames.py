@@ -79,13 +79,22 @@ class FrameConv(nn.Conv1d):
     def _convolve(self, sequence: Tensor, padding: int) -> Tensor:
         if sequence.shape[1] + 2 * padding < self.span:  # torch refuses to return no frame
             return sequence.new_zeros(sequence.shape[0], 0, self.out_channels)
-        image = sequence.unsqueeze(2).permute(0, 3, 1, 2)  # (B, C, T, 1), channels last in memory
+        image = sequence.unsqueeze(self._flat_axis).permute(0, 3, 1, 2)  # channels last in memory
         if self._is_slow_in_half_precision and image.device.type == "cpu":
             with torch.autocast("cpu", enabled=False):
                 image = self._convolve_image(image.to(self.weight.dtype), padding)
         else:
             image = self._convolve_image(image, padding)
-        return image.permute(0, 2, 3, 1).squeeze(2)
+        return image.permute(0, 2, 3, 1).squeeze(self._flat_axis)
+
+    @property
+    def _flat_axis(self) -> int:
+        """Which axis of the image (B, H, W, C) has one element; the other one has the frames.
+
+        On a CPU depthwise kernels are faster down an image, others along its rows, both up to
+        five times.
+        """
+        return 2 if self.groups > 1 else 1
 
     @property
     def _is_slow_in_half_precision(self) -> bool:
@@ -93,13 +102,14 @@ class FrameConv(nn.Conv1d):
         return self.stride[0] > 1 and self.groups > 1
 
     def _convolve_image(self, image: Tensor, padding: int) -> Tensor:
+        down = self._flat_axis == 2
         return functional.conv2d(
             image,
-            self._kernel().unsqueeze(-1),
+            self._kernel().unsqueeze(-1 if down else -2),
             self.bias,
-            stride=(self.stride[0], 1),
-            padding=(padding, 0),
-            dilation=(self.dilation[0], 1),
+            stride=(self.stride[0], 1) if down else (1, self.stride[0]),
+            padding=(padding, 0) if down else (0, padding),
+            dilation=(self.dilation[0], 1) if down else (1, self.dilation[0]),
             groups=self.groups,
         )
 

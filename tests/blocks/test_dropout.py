@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from seqlab.blocks.dropout import Dropout, StochasticDepth, depth_probabilities
+from seqlab.blocks.dropout import Dropout, ReluDropout, StochasticDepth, depth_probabilities
 from seqlab.errors import SeqlabError
 
 
@@ -32,6 +32,28 @@ def test_gradient_passes_where_values_pass():
     dropped = Dropout(0.3)(values)
     dropped.sum().backward()
     assert torch.equal(values.grad, dropped.detach())
+
+
+@pytest.mark.parametrize("in_place", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_relu_then_dropout(dtype, in_place):
+    torch.manual_seed(0)
+    given = torch.randn(1001, 50, dtype=dtype).requires_grad_()
+    dropped = ReluDropout(0.25, in_place)(given * 1)
+    negative, kept = given.detach() < 0, dropped.detach() != 0
+    assert not (negative & kept).any()
+    assert abs(float(kept[~negative].float().mean()) - 0.75) < 0.01
+    expected = (given.detach().double() / 0.75).to(dtype)
+    torch.testing.assert_close(dropped.detach()[kept], expected[kept])
+    dropped.sum().backward()
+    torch.testing.assert_close(given.grad, kept.to(dtype) / 0.75)
+
+
+def test_seeds_give_no_shifted_copies():
+    torch.manual_seed(2)
+    one, other = ((Dropout(0.5)(torch.ones(2000)) != 0).float() - 0.5 for _ in range(2))
+    products = [float((one[lag:] * other[: 2000 - lag]).mean()) for lag in range(1000)]
+    assert 4 * max(map(abs, products)) < 6 / 1000**0.5
 
 
 def test_evaluation_and_zero_change_nothing():

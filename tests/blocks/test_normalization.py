@@ -62,6 +62,35 @@ def test_equals_torch_on_the_valid_frames(lengths, more):
         check_against_torch(lengths, max(lengths) + more, torch.float64, rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
+def test_compiled_loops_equal_double_precision(dtype, close):
+    """Long, uneven, with a mean that is large beside the deviation, and a width of no vector."""
+    generator = torch.Generator().manual_seed(1)
+    lengths = torch.tensor([301, 0, 77, 150])
+    exact, norm = pair(37)[0], pair(37)[0].float()
+    values = torch.randn(4, 301, 2, 37, generator=generator) * 0.5 + 3
+    sequence = values.to(dtype).requires_grad_()
+    doubled = sequence.detach().double().requires_grad_()
+    result, expected = norm(sequence, lengths), exact(doubled, lengths)
+    assert result.dtype == torch.float32  # residual sums stay in single precision
+    torch.testing.assert_close(result.double(), expected, rtol=1e-5, atol=1e-5)
+    grad = torch.randn(result.shape, generator=generator)
+    found = torch.autograd.grad(result, (sequence, norm.weight, norm.bias), grad)
+    inputs = (doubled, exact.weight, exact.bias)
+    for one, other in zip(found, torch.autograd.grad(expected, inputs, grad.double()), strict=True):
+        scale = float(other.abs().max())
+        torch.testing.assert_close(one.double(), other, rtol=close, atol=close * 1e-2 * scale)
+    torch.testing.assert_close(norm.running_var.double(), exact.running_var, rtol=1e-5, atol=0)
+
+
+def test_without_compiler_the_result_is_the_same(monkeypatch):
+    sequence, lengths = torch.randn(3, 50, 5), torch.tensor([50, 20, 1])
+    compiled, plain = pair(5, torch.float32)[0], pair(5, torch.float32)[0]
+    expected = compiled(sequence, lengths)
+    monkeypatch.setattr("seqlab.blocks.kernels.arrays.can_compile", lambda: False)
+    torch.testing.assert_close(plain(sequence, lengths), expected, rtol=1e-5, atol=1e-5)
+
+
 def test_worked_by_hand():
     norm = MaskedBatchNorm(1, eps=1e-12, momentum=0.5)
     sequence = torch.tensor([[[2.0], [4.0]], [[9.0], [float("nan")]]])
