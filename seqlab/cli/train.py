@@ -100,7 +100,9 @@ def train_with_progress(
 ) -> RunResult:
     """Train with progress on the terminal."""
     from seqlab.recipe import train_recipe
+    from seqlab.training.allocation import keep_freed_memory
 
+    keep_freed_memory()
     with Progress(None, "training") as progress:
         observer = TerminalObserver(progress)
         return train_recipe(recipe, folder, resume=resume, observer=observer, command=command)
