@@ -98,12 +98,13 @@ class Head(Described, nn.Module, abc.ABC):
 
     The constructor takes ``input_dim`` and ``num_classes``; the rest has defaults. ``output`` says
     what ``forward`` gives: "frames" log_probs (B, T', C), as CTC; "label" log_probs (B, C), as a
-    classifier; "tokens" encoded (B, T', D) as it came, for heads that say one token at a time.
-    These have a class ``blank``, fed first. Later it moves on to the next frame in a
-    ``frame_synchronous`` head (a transducer), and ends the text in any other.
+    classifier; "events" log_probs (B, T', C) of classes that do not exclude each other; "tokens"
+    encoded (B, T', D) as it came, for heads that say one token at a time. These have a class
+    ``blank``, fed first. Later it moves on to the next frame in a ``frame_synchronous`` head (a
+    transducer), and ends the text in any other.
     """
 
-    output: ClassVar[Literal["frames", "label", "tokens"]]
+    output: ClassVar[Literal["frames", "label", "tokens", "events"]]
     frame_synchronous: ClassVar[bool] = False
     input_dim: int
     num_classes: int
@@ -118,7 +119,8 @@ class Head(Described, nn.Module, abc.ABC):
     ) -> Tensor:
         """Loss of each utterance (B,), for targets (B, U) of ``target_lengths`` (B,) tokens.
 
-        A classifier takes U = 1. The training loop averages over the global batch, so that the
+        A classifier takes U = 1, a head of events class, onset and offset in milliseconds of
+        each. The training loop averages over the global batch, so that the
         number of processes does not change the gradient.
         """
 

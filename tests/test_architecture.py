@@ -24,6 +24,7 @@ LEVELS = {
     "lengths": 0,
     "metrics": 0,
     "detection": 0,
+    "events": 0,
     "intervals": 0,
     "checks": 0,
     "compiled": 0,

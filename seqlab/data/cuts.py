@@ -16,6 +16,7 @@ from typing import Any
 
 from seqlab.data.utterance import Utterance, from_file
 from seqlab.errors import DataError
+from seqlab.events.event import Event
 
 MAX_LINE = 2**24  # characters; a compressed line could fill the memory
 
@@ -81,12 +82,14 @@ def from_cut(cut: dict[str, Any], folder: Path, where: str) -> Utterance:
             "multi-channel cuts to audio first (lhotse: CutSet.save_audios)"
         )
     supervisions = cut.get("supervisions") or []
-    if len(supervisions) > 1:
+    custom = cut.get("custom") or {}
+    has_events = isinstance(custom, dict) and bool(custom.get("events"))
+    if len(supervisions) > 1 and not has_events:
         raise DataError(
             f"{where}: {len(supervisions)} supervisions in one cut, must be at most 1; "
             "cut it (lhotse: CutSet.trim_to_supervisions)"
         )
-    supervision = supervisions[0] if supervisions else {}
+    supervision = supervisions[0] if supervisions and not has_events else {}
     try:
         recording = cut["recording"]
         return Utterance(
@@ -97,8 +100,9 @@ def from_cut(cut: dict[str, Any], folder: Path, where: str) -> Utterance:
             sample_rate=int(recording["sampling_rate"]),
             transcript=_text(supervision.get("text"), where),
             label=_text((supervision.get("custom") or {}).get("label"), where),
-            speaker=_text(supervision.get("speaker"), where),
+            speaker=_text((custom if has_events else supervision).get("speaker"), where),
             recording_s=float(recording["duration"]),
+            events=tuple(map(_event, supervisions)) if has_events else None,
         )
     except KeyError as error:
         raise DataError(
@@ -110,6 +114,14 @@ def from_cut(cut: dict[str, Any], folder: Path, where: str) -> Utterance:
         raise DataError(
             f"{where}: a value has the wrong type ({error}); make the manifest anew"
         ) from None
+
+
+def _event(supervision: dict[str, Any]) -> Event:
+    onset_s = float(supervision["start"])
+    label = supervision["custom"]["event"]
+    if not isinstance(label, str):
+        raise TypeError(f"event {label!r} is no text")
+    return Event(label, onset_s, onset_s + float(supervision["duration"]))
 
 
 def _text(value: object, where: str) -> str | None:
@@ -137,7 +149,11 @@ def _source(recording: dict[str, Any], folder: Path, where: str) -> str:
 
 
 def to_cut(utterance: Utterance) -> dict[str, Any]:
-    """The lhotse cut of an utterance, as plain values: transcript, speaker, and custom label."""
+    """The lhotse cut of an utterance, as plain values: transcript, speaker, and custom label.
+
+    Events are supervisions, with onset as start and a custom ``event``, in a cut whose custom
+    ``events`` is true and whose custom ``speaker`` is that of the utterance.
+    """
     from lhotse import MonoCut, Recording, SupervisionSegment
     from lhotse.audio import AudioSource
 
@@ -145,15 +161,28 @@ def to_cut(utterance: Utterance) -> dict[str, Any]:
     if recording_s is None:
         recording_s = from_file(utterance.path, utterance.id).duration_s
     recording_id = f"{Path(utterance.path).parent.name}/{Path(utterance.path).stem}"
-    supervision = SupervisionSegment(
-        id=utterance.id,
-        recording_id=recording_id,
-        start=0.0,
-        duration=utterance.duration_s,
-        text=utterance.transcript,
-        speaker=utterance.speaker,
-        custom=None if utterance.label is None else {"label": utterance.label},
-    )
+    supervisions = [
+        SupervisionSegment(
+            id=utterance.id,
+            recording_id=recording_id,
+            start=0.0,
+            duration=utterance.duration_s,
+            text=utterance.transcript,
+            speaker=utterance.speaker,
+            custom=None if utterance.label is None else {"label": utterance.label},
+        )
+    ]
+    if utterance.events is not None:
+        supervisions = [
+            SupervisionSegment(
+                id=f"{utterance.id}-{number}",
+                recording_id=recording_id,
+                start=event.onset_s,
+                duration=round(event.duration_s, 9),
+                custom={"event": event.label},
+            )
+            for number, event in enumerate(utterance.events)
+        ]
     recording = Recording(
         id=recording_id,
         sources=[AudioSource(type="file", channels=[0], source=utterance.path)],
@@ -161,12 +190,16 @@ def to_cut(utterance: Utterance) -> dict[str, Any]:
         num_samples=round(recording_s * utterance.sample_rate),
         duration=recording_s,
     )
+    custom = None
+    if utterance.events is not None:
+        custom = {"events": True, "speaker": utterance.speaker}
     cut = MonoCut(
         id=utterance.id,
         start=utterance.start_s,
         duration=utterance.duration_s,
         channel=0,
-        supervisions=[supervision],
+        supervisions=supervisions,
         recording=recording,
+        custom=custom,
     )
     return dict(cut.to_dict())

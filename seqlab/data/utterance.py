@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from seqlab.errors import DataError
+from seqlab.events.event import Event, events_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Utterance:
         label: the class, where the corpus is one for classification.
         speaker: None where the speaker is not known.
         recording_s: length of the whole file in seconds; None: read from the file when needed.
+        events: sounds and their times from the start of the utterance; None: not such a corpus.
 
     Raises:
         DataError: a value outside its range.
@@ -42,6 +44,7 @@ class Utterance:
     label: str | None = None
     speaker: str | None = None
     recording_s: float | None = None
+    events: tuple[Event, ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.id:
@@ -60,10 +63,21 @@ class Utterance:
                 f"utterance {self.id}: sample_rate={self.sample_rate} must be more than 0; "
                 "correct it"
             )
+        for event in self.events or ():
+            if event.offset_s > self.duration_s + 0.01:
+                raise DataError(
+                    f"utterance {self.id}: event {event.label!r} ends at {event.offset_s} s, must "
+                    f"end within its {self.duration_s} s; correct its times"
+                )
 
     @property
     def target(self) -> str | None:
-        """What a model learns to say: the label where there is one, else the transcript."""
+        """What a model learns to say: events, or the label where there is one, or the transcript.
+
+        Events are text as ``seqlab.events.event.events_text`` writes it.
+        """
+        if self.events is not None:
+            return events_text(self.events)
         return self.label if self.label is not None else self.transcript
 
 

@@ -130,7 +130,7 @@ class JointHead(Head):
     def _checked_parts(self) -> str:
         """Name of the first head of frames; raises SeqlabError unless the heads go together."""
         for name, head in self._parts.items():
-            if head.output == "label":
+            if head.output in ("label", "events"):
                 raise SeqlabError(f"heads.{name} gives labels, which has no place beside text")
         frames = [name for name, head in self._parts.items() if head.output == "frames"]
         if not frames:

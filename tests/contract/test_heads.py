@@ -45,6 +45,10 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         "background": {"background": [0, 6], "window": 3, "hard_frames": 4},
         "one frame": {"window": 1, "dropout": 0.3, "background": [2]},
     },
+    "EventHead": {
+        "weighted": {"class_weights": [1, 2, 3, 4, 5, 6, 7.0], "positive_weight": 3.0},
+        "slow frames": {"frame_s": 0.001, "dropout": 0.3},
+    },
     "ClassifierHead": {
         "max": {"pooling": "max", "class_weights": [1, 2, 3, 4, 5, 6, 7.0]},
         "attention": {"pooling": "attention", "label_smoothing": 0.1, "dropout": 0.3},
@@ -90,7 +94,7 @@ def test_discovery_finds_the_known_heads():
 @pytest.mark.parametrize("kind", implementations(Head), ids=lambda kind: kind.__name__)
 def test_required_arguments(kind):
     assert required_arguments(kind) == ["input_dim", "num_classes"]
-    assert kind.output in ("frames", "label", "tokens")
+    assert kind.output in ("frames", "label", "tokens", "events")
 
 
 def test_shapes_and_sums(head):
@@ -99,7 +103,10 @@ def test_shapes_and_sums(head):
     if head.output == "tokens":
         assert torch.equal(log_probs, encoded)
         return
-    assert log_probs.shape == ((2, 9, NUM_CLASSES) if head.output == "frames" else (2, NUM_CLASSES))
+    assert log_probs.shape == ((2, NUM_CLASSES) if head.output == "label" else (2, 9, NUM_CLASSES))
+    if head.output == "events":
+        assert (log_probs <= 0).all()
+        return
     sums = log_probs.exp().sum(-1)
     torch.testing.assert_close(sums, torch.ones_like(sums))
 
@@ -149,6 +156,7 @@ def test_batch_without_frames(make):
     head = make().eval()
     encoded, lengths = torch.zeros(2, 0, INPUT_DIM), torch.zeros(2, dtype=torch.int64)
     shapes = {"label": (2, NUM_CLASSES), "frames": (2, 0, NUM_CLASSES), "tokens": (2, 0, INPUT_DIM)}
+    shapes["events"] = shapes["frames"]
     assert head(encoded, lengths).shape == shapes[head.output]
     if head.output != "label":
         losses = head.loss(encoded, lengths, torch.zeros(2, 0, dtype=torch.int64), lengths)
