@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from seqlab.model import SpeechModel
 
 _OPTIONS: dict[str, tuple[type, str, str]] = {
-    "beam": (int, "N", "texts that the beam search follows; without any of these: the best path"),
+    "beam": (int, "N", "texts that the beam search follows"),
     "language_model": (str, "FILE", "n-gram model, .ngram or ARPA, fused with the beam search"),
     "lm_unit": (str, "UNIT", "word, or token where the model's words are the recogniser's tokens"),
     "lm_weight": (float, "X", "weight of the language model; see seqlab tune"),
@@ -25,8 +25,14 @@ _OPTIONS: dict[str, tuple[type, str, str]] = {
 
 
 def add_decoding_options(parser: argparse.ArgumentParser, hotwords: bool = True) -> None:
-    """Add ``--decoding``, an option for each setting, and ``--hotword``."""
-    group = parser.add_argument_group("beam search")
+    """Add ``--decoding``, an option for each setting, ``--hotword`` and ``--best-path``."""
+    group = parser.add_argument_group(
+        "beam search",
+        "Without any of these: as the model's folder says, if seqlab tune --store left settings "
+        "there, and the best path otherwise."
+        if hotwords
+        else None,
+    )
     group.add_argument(
         "--decoding", metavar="FILE", help="settings from seqlab tune; the options below go before"
     )
@@ -40,17 +46,47 @@ def add_decoding_options(parser: argparse.ArgumentParser, hotwords: bool = True)
             metavar="PHRASE[=NATS]",
             help="a word or phrase to prefer, and by how much; may be given many times",
         )
+        group.add_argument(
+            "--best-path", action="store_true", help="no search, whatever the model's folder says"
+        )
 
 
-def decoding_settings(args: argparse.Namespace) -> DecodingSettings | None:
-    """The settings asked for; None where none are, and the best path will do."""
+def given_settings(args: argparse.Namespace) -> DecodingSettings | None:
+    """The settings that the options ask for; None where there are no options."""
     from seqlab.inference.settings import DecodingSettings
 
-    given = {name: getattr(args, name) for name in _OPTIONS if getattr(args, name) is not None}
-    if args.decoding is None and not given and not getattr(args, "hotword", None):
+    given = _given(args)
+    if args.decoding is None and not given:
         return None
     found = DecodingSettings() if args.decoding is None else DecodingSettings.load(args.decoding)
     return dataclasses.replace(found, **given)
+
+
+def decoding_settings(args: argparse.Namespace) -> DecodingSettings | None:
+    """The settings to use, options before those in the model's folder; None: the best path.
+
+    Raises:
+        DataError: ``--best-path`` beside another option, or damaged settings.
+    """
+    from seqlab.cli.locate import model_folder
+    from seqlab.inference.settings import DecodingSettings
+
+    given = _given(args)
+    asked = args.decoding is not None or bool(given) or bool(args.hotword)
+    if args.best_path:
+        if asked:
+            raise DataError("--best-path searches nothing; leave it or the other options out")
+        return None
+    if args.decoding is not None:
+        return given_settings(args)
+    stored = DecodingSettings.stored(model_folder(args.model))
+    if stored is None and not asked:
+        return None
+    return dataclasses.replace(stored or DecodingSettings(), **given)
+
+
+def _given(args: argparse.Namespace) -> dict[str, Any]:
+    return {name: getattr(args, name) for name in _OPTIONS if getattr(args, name) is not None}
 
 
 class HotwordDecoder:

@@ -1,6 +1,7 @@
 """Tune the language model's weight and the word bonus on utterances that nothing was trained on.
 
-example: seqlab tune runs/an4 data/an4/dev.jsonl.gz --language-model words.ngram -o decoding.json
+examples: seqlab tune runs/an4 data/an4/dev.jsonl.gz --language-model words.ngram --store
+          seqlab tune runs/an4 data/an4/dev.jsonl.gz --language-model words.ngram -o decoding.json
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqlab.cli.decoding_options import add_decoding_options, decoding_settings
+from seqlab.cli.decoding_options import add_decoding_options, given_settings
 from seqlab.cli.terminal import Progress, print_json, print_table
 from seqlab.cli.train import add_allow_module
 from seqlab.errors import DataError
@@ -27,8 +28,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "manifest", metavar="MANIFEST", help="dev utterances: a manifest or a TSV file, never test"
     )
     parser.add_argument("--split", metavar="NAME", help="split to read from a TSV file of several")
-    parser.add_argument(
-        "-o", "--output", required=True, metavar="FILE", help="where the settings go (.json)"
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("-o", "--output", metavar="FILE", help="where the settings go (.json)")
+    target.add_argument(
+        "--store",
+        action="store_true",
+        help="keep them in the model's folder, with a copy of language model and lexicon; "
+        "transcribe and evaluate then use them",
     )
     parser.add_argument("--json", action="store_true", help="print every trial as JSON")
     add_decoding_options(parser, hotwords=False)
@@ -73,25 +79,28 @@ def _rates(tuning: Tuning, words: int, characters: int) -> list[str]:
 
 def run(args: argparse.Namespace) -> int:
     """Tune."""
-    from seqlab.cli.locate import load_model
+    from seqlab.cli.locate import load_model, model_folder
     from seqlab.data.manifest import read_manifest
-    from seqlab.inference.settings import DecodingSettings
+    from seqlab.inference.settings import FILE_NAME, DecodingSettings
     from seqlab.inference.tuning import tune_decoding
 
-    if Path(args.output).is_dir():
+    if args.output and Path(args.output).is_dir():
         raise DataError(f"{args.output} is a folder, must be a file; such as decoding.json")
     utterances = read_manifest(args.manifest, args.split)
-    settings = decoding_settings(args) or DecodingSettings()
+    settings = given_settings(args) or DecodingSettings()
     model = load_model(args.model, args.allow_module)
     with Progress(None, "trials") as progress:
         done = iter(range(1, 10**9))
         tuning = tune_decoding(
             model, utterances, settings, tried=lambda trial: progress.update(next(done))
         )
-    tuning.settings.save(args.output)
+    if args.store:
+        tuning.settings.store(model_folder(args.model))
+    else:
+        tuning.settings.save(args.output)
     if args.json:
         print_json(as_json(tuning))
         return 0
     print_tuning(tuning)
-    print(f"written: {args.output}")
+    print(f"written: {args.output or model_folder(args.model) / FILE_NAME}")
     return 0

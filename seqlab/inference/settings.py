@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,8 +19,9 @@ from seqlab.lm.ngram.model import NGramModel
 from seqlab.model import SpeechModel
 from seqlab.values import shown
 
-__all__ = ["DecodingSettings"]
+__all__ = ["FILE_NAME", "DecodingSettings"]
 
+FILE_NAME = "decoding.json"  # in a model folder
 _LARGEST_FILE = 2**20  # bytes
 _PATHS = ("language_model", "lexicon")
 
@@ -113,6 +115,34 @@ class DecodingSettings:
         fresh.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         os.replace(fresh, file)
 
+    @classmethod
+    def stored(cls, folder: str | os.PathLike[str]) -> DecodingSettings | None:
+        """The settings that a model folder keeps for its model; None where it keeps none.
+
+        Raises:
+            DataError: They are there, and damaged.
+        """
+        file = Path(folder) / FILE_NAME
+        return cls.load(file) if file.is_file() else None
+
+    def store(self, folder: str | os.PathLike[str]) -> DecodingSettings:
+        """Keep the settings in a model folder, with copies of the files that they name.
+
+        Returns:
+            The settings that name the copies.
+
+        Raises:
+            DataError: A file that they name cannot be read.
+        """
+        copies: dict[str, Any] = {}
+        for name in _PATHS:
+            source = getattr(self, name)
+            if source is not None:
+                copies[name] = str(_copied(Path(source), Path(folder)))
+        kept = dataclasses.replace(self, **copies)
+        kept.save(Path(folder) / FILE_NAME)
+        return kept
+
     def decoder(self, model: SpeechModel, *, n_best: int = 1) -> PrefixBeamDecoder:
         """The beam search for a model.
 
@@ -142,6 +172,21 @@ class DecodingSettings:
             lexicon=None if self.lexicon is None else _words(Path(self.lexicon)),
             priors=Priors(self.log_priors, self.prior_weight) if self.log_priors else None,
         )
+
+
+def _copied(source: Path, folder: Path) -> Path:
+    """The copy of a file in a folder, made in one step; a file that lies there is its own copy."""
+    if source.parent.resolve() == folder.resolve():
+        return source
+    copy = folder / f"decoding-{source.name}"
+    fresh = copy.with_name(copy.name + ".part")
+    try:
+        shutil.copyfile(source, fresh)
+    except OSError as error:
+        fresh.unlink(missing_ok=True)
+        raise DataError(f"{source} cannot be copied to {folder}: {error}") from error
+    os.replace(fresh, copy)
+    return copy
 
 
 def _checked(content: dict[str, Any]) -> dict[str, Any]:

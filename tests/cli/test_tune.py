@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from seqlab import NGramModel
 from seqlab.data.manifest import read_manifest
+from seqlab.inference.settings import DecodingSettings
 from tests.cli.conftest import Call, Trained
 
 
@@ -35,6 +37,33 @@ def test_tuned_settings_are_used(call: Call, speech: Trained, words: Path, tmp_p
     assert trials["trials"][0]["lm_weight"] == content["lm_weight"]
     evaluation = json.loads(call("evaluate", speech.run, dev, "--decoding", settings, "--json").out)
     assert sum(record["errors"] for record in evaluation["records"]) == least
+
+
+def test_stored_settings_are_the_models_own(
+    call: Call, speech: Trained, words: Path, tmp_path: Path
+) -> None:
+    """The folder is moved, and the first language model is gone: the model is whole in itself."""
+    dev, model = speech.corpus / "dev.jsonl.gz", tmp_path / "model"
+    shutil.copytree(Path(speech.run) / "model", model)
+    command = ["tune", model, dev, "--language-model", words, "--beam", 8, "--json"]
+    trials = json.loads(call(*command, "--store").out)["trials"]
+    words.unlink()
+    moved = model.rename(tmp_path / "moved")
+
+    def errors(*options: str) -> int:
+        found = json.loads(call("evaluate", moved, dev, "--json", *options).out)
+        return sum(record["errors"] for record in found["records"])
+
+    plain = json.loads(call("evaluate", speech.run, dev, "--json").out)["records"]
+    assert errors() == min(trial["word_errors"] for trial in trials)
+    assert errors("--best-path") == sum(record["errors"] for record in plain)
+    kept = DecodingSettings.stored(moved)
+    assert kept is not None and kept.language_model == str(moved / "decoding-words.ngram")
+    assert kept.store(moved) == kept and not (moved / "decoding-decoding-words.ngram").exists()
+    refused = call("evaluate", moved, dev, "--best-path", "--beam", 4)
+    assert refused.code == 2 and "--best-path searches nothing" in refused.err
+    (moved / "decoding.json").write_text("[]")
+    assert "decoding.json" in call("evaluate", moved, dev).err
 
 
 def test_options_go_before_the_file(
