@@ -31,6 +31,7 @@ COMMANDS = {
     "transcribe": "speech in files to text",
     "align": "when each word of a known text was said: TextGrid, subtitles, CTM",
     "classify": "the most probable labels of files",
+    "wakeword": "a detector of typed phrases, from synthetic speech to the export",
     "spot": "keywords in hours of recordings, or while somebody speaks",
     "operating-point": "thresholds of a keyword model for a wanted rate of false alarms",
     "hard-negatives": "what a keyword model mistakes for keywords, to learn from it",

@@ -98,15 +98,19 @@ def show(args: argparse.Namespace, point: OperatingPoint, measured: Measurement)
             ["speaker", "missed", "of", "%"],
             [[n, m.missed, m.total, f"{100 * m.rate:.2f}"] for n, m in speakers.items()],
         )
-    hours = point.negative_hours
+    say_resolution(point.negative_hours, point.wanted)
+
+
+def say_resolution(hours: float, wanted: float) -> None:
+    """Say what rates of false alarms so many hours of negatives can tell."""
     say(
         f"{hours:.2f} hours of negatives: one false alarm is {1 / hours:.2f} an hour; "
         '"at most" is what the true rate may be, with 95 % confidence'
     )
-    if 0 < point.wanted < 1 / hours:
+    if 0 < wanted < 1 / hours:
         say(
-            f"note: {point.wanted:g} an hour is finer than that; only none at all was allowed. "
-            f"{1 / point.wanted:.1f} hours of negatives can tell"
+            f"note: {wanted:g} an hour is finer than that; only none at all was allowed. "
+            f"{1 / wanted:.1f} hours of negatives can tell"
         )
 
 

@@ -10,6 +10,7 @@ import os
 import tempfile
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from seqlab.errors import DataError, MissingDependencyError
 
 _SYNCHRONOUS, _DONT_EXIT = 2, 0x8000
-_UTF8 = 1
+_UTF8, _MARKUP, _PHONEMES = 1, 0x10, 0x100
 _PARAMETERS = {"rate": 1, "volume": 2, "pitch": 3, "pitch_range": 4}
 _CHARACTER_POSITION = 1
 _LONGEST_PATH = 140  # the library keeps 160 bytes for the path of its data, its own parts included
@@ -101,26 +102,39 @@ class Espeak:
         """Of the library, such as ``1.52.0``."""
         return str(self._library.espeak_Info(None).decode())
 
-    def say(self, text: str, voice: str, *, rate: int = 175, pitch: int = 50) -> Samples:
+    def say(
+        self,
+        text: str,
+        voice: str,
+        *,
+        rate: int = 175,
+        pitch: int = 50,
+        pitch_range: int = 50,
+        stressed: int | None = None,
+    ) -> Samples:
         """Samples (N,) of ``text``, int16 at ``sample_rate``.
 
         Args:
-            text: what to say.
+            text: what to say; espeak's names of phonemes in double square brackets are said too.
             voice: a language, or language+variant, such as ``en-us+f3``.
             rate: words a minute, 80 to 450.
             pitch: 0 to 99.
+            pitch_range: 0 (monotonous) to 99.
+            stressed: number of the word, from 0, that is emphasised.
 
         Raises:
             DataError: unknown voice, or nothing was said.
         """
         self._choose(voice)
-        settings = {"rate": rate, "volume": 100, "pitch": pitch, "pitch_range": 50}
+        settings = {"rate": rate, "volume": 100, "pitch": pitch}
+        settings["pitch_range"] = pitch_range
         for name, value in settings.items():
             self._library.espeak_SetParameter(_PARAMETERS[name], value, 0)
         self._parts.clear()
-        data = text.encode() + b"\0"
+        marked, flags = _marked(text, stressed)
+        data = marked.encode() + b"\0"
         result = self._library.espeak_Synth(
-            data, len(data), 0, _CHARACTER_POSITION, 0, _UTF8, None, None
+            data, len(data), 0, _CHARACTER_POSITION, 0, flags, None, None
         )
         self._library.espeak_Synchronize()
         if result != 0 or not self._parts:
@@ -135,6 +149,18 @@ class Espeak:
         known = not variant or (self._data / "voices" / "!v" / variant).is_file()
         if not known or self._library.espeak_SetVoiceByName(voice.encode()) != 0:
             raise DataError(f"voice {voice!r} is not known to espeak-ng; such as en-us or en+f3")
+
+
+def _marked(text: str, stressed: int | None) -> tuple[str, int]:
+    """The text as the library takes it, and flags that say how."""
+    flags = _UTF8 | (_PHONEMES if "[[" in text else 0)
+    if stressed is None:
+        return text, flags
+    words = [escape(word) for word in text.split()]
+    if "[[" in words[stressed]:  # phonemes are read as letters within a mark
+        return text, flags
+    words[stressed] = f'<emphasis level="strong">{words[stressed]}</emphasis>'
+    return " ".join(words), flags | _MARKUP
 
 
 def import_loader() -> Any:

@@ -61,6 +61,7 @@ class Plan:
         voices: espeak-ng voices, such as ``en-us+f3``; each counts as one speaker.
         per_word: takes of each word by each voice; rate, pitch, level and pauses differ.
         seed: 0 to 2**31 - 1.
+        lively: whether rate, pitch and melody differ more, and words are emphasised now and then.
 
     Raises:
         DataError: nothing to say or nobody to say it, repetitions, or numbers out of range.
@@ -70,6 +71,7 @@ class Plan:
     voices: tuple[str, ...]
     per_word: int = 4
     seed: int = 0
+    lively: bool = False
 
     def __post_init__(self) -> None:
         for name in ("words", "voices"):
@@ -221,7 +223,7 @@ def _write_corpus(plan: Plan, folder: Path) -> None:
         for word_number, word in enumerate(plan.words):
             for take in range(plan.per_word):
                 rng = np.random.default_rng([plan.seed, number, word_number, take])
-                part = _take(espeak, word, voice, rng)
+                part = _take(espeak, word, voice, rng, plan.lively)
                 times = f"{start / SAMPLE_RATE!r}\t{len(part) / SAMPLE_RATE!r}"
                 rows.append(f"{name}\t{word}\t{word}\t{voice}\t{times}\t{voice}/{word}/{take}")
                 parts.append(part)
@@ -242,13 +244,23 @@ def _write_corpus(plan: Plan, folder: Path) -> None:
     (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
-def _take(espeak: Espeak, word: str, voice: str, rng: np.random.Generator) -> Samples:
+def _manner(word: str, rng: np.random.Generator, lively: bool) -> dict[str, int]:
+    """How a take is said: arguments of ``Espeak.say``."""
+    if not lively:
+        return {"rate": int(rng.integers(120, 221)), "pitch": int(rng.integers(25, 76))}
+    ranges = {"rate": (100, 261), "pitch": (10, 91), "pitch_range": (20, 91)}
+    manner = {name: int(rng.integers(low, high)) for name, (low, high) in ranges.items()}
+    emphasised, place = rng.random(2)
+    if emphasised < 1 / 3:
+        manner["stressed"] = int(place * len(word.split()))
+    return manner
+
+
+def _take(espeak: Espeak, word: str, voice: str, rng: np.random.Generator, lively: bool) -> Samples:
     """One word (N,) at 16 kHz, with pauses around it, a level and a faint noise of its own."""
     import soxr
 
-    spoken = espeak.say(
-        word, voice, rate=int(rng.integers(120, 221)), pitch=int(rng.integers(25, 76))
-    )
+    spoken = espeak.say(word, voice, **_manner(word, rng, lively))
     loud = np.flatnonzero(np.abs(spoken.astype(np.int32)) > 100)
     if len(loud):
         spoken = spoken[loud[0] : loud[-1] + 1]
@@ -264,7 +276,8 @@ def main(arguments: Sequence[str]) -> int:
     """Make the corpus whose plan (JSON) stands on standard input in the folder named."""
     try:
         given = json.load(sys.stdin)
-        plan = Plan(tuple(given["words"]), tuple(given["voices"]), given["per_word"], given["seed"])
+        lists = {name: tuple(given[name]) for name in ("words", "voices")}
+        plan = Plan(**{**given, **lists})
         _write_corpus(plan, Path(arguments[0]))
     except (SeqlabError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
