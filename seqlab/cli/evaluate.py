@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqlab.cli.chunks import add_chunk_option, set_chunks
 from seqlab.cli.decoding_options import add_decoding_options, chosen_decoder
-from seqlab.cli.terminal import Progress, print_json, print_table
+from seqlab.cli.terminal import Progress, duration, print_json, print_table
 from seqlab.cli.train import add_allow_module
 from seqlab.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from seqlab.data.utterance import Utterance
     from seqlab.training.validate import Evaluation
 
 
@@ -58,6 +62,19 @@ def as_json(evaluation: Evaluation, by_speaker: bool) -> dict[str, Any]:
     return content
 
 
+def speed(utterances: Sequence[Utterance], seconds: float) -> dict[str, Any]:
+    """How long the evaluation took beside the length of the audio, reading and loss included."""
+    import torch
+
+    audio_s = sum(utterance.duration_s for utterance in utterances)
+    return {
+        "audio_s": audio_s,
+        "seconds": seconds,
+        "real_time_factor": seconds / audio_s,
+        "threads": torch.get_num_threads(),
+    }
+
+
 def print_evaluation(content: dict[str, Any]) -> None:
     """Print the figures, then a row for each speaker."""
     from seqlab.training.findings import METRIC_NAMES, interval_text, percent
@@ -72,6 +89,12 @@ def print_evaluation(content: dict[str, Any]) -> None:
         if other != metric
     ]
     print_table(["metric", "value", "95 % interval"], rows, f"{len(content['records'])} utterances")
+    taken = content["speed"]
+    threads = "1 thread" if taken["threads"] == 1 else f"{taken['threads']} threads"
+    print(
+        f"{duration(taken['audio_s'])} of audio in {duration(taken['seconds'])}, "
+        f"real-time factor {taken['real_time_factor']:.2g} ({threads})"
+    )
     if content["speakers"]:
         print()
         rows = [[s["speaker"], s["utterances"], percent(s["value"])] for s in content["speakers"]]
@@ -121,6 +144,7 @@ def run(args: argparse.Namespace) -> int:
     warn_if_synthetic(model)
     set_chunks(model, args)
     decoder = chosen_decoder(args, model)
+    started = time.perf_counter()
     with Progress(len(utterances), "evaluating") as progress:
         evaluation = evaluate(
             model,
@@ -130,6 +154,7 @@ def run(args: argparse.Namespace) -> int:
             decoder=decoder,
         )
     content = as_json(evaluation, args.by_speaker)
+    content["speed"] = speed(utterances, time.perf_counter() - started)
     if args.output:
         write_evaluation(content, Path(args.output), args)
     if args.json:

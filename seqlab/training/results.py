@@ -6,15 +6,19 @@ import json
 import math
 import re
 import shlex
+import statistics
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from seqlab.errors import DataError
 from seqlab.intervals import bootstrap_interval, wilson_interval
+from seqlab.training.validate import HIGHER_IS_BETTER
 
 BEGIN = "<!-- results: made by `seqlab results {folder}`, do not edit -->"
 END = "<!-- end of results -->"
+_SHORT_NAMES = {"accuracy": "accuracy", "word_error_rate": "WER", "event_f1": "event F1"}
+_OPTIONAL = {"real_time_factor"}
 MIN_SPEAKERS = 5  # to draw speakers, not utterances, for an interval
 _MARKED = re.compile(r"<!-- results: [^\n]*-->\n.*?<!-- end of results -->", re.DOTALL)
 
@@ -25,7 +29,7 @@ class Result(TypedDict):
     Args:
         system: What was trained.
         split: What it was measured on.
-        metric: "word_error_rate" or "accuracy".
+        metric: "word_error_rate", "accuracy" or "event_f1".
         values: The figure of each run.
         runs: What tells the runs apart, in the same order: a seed, or the speaker left out.
         confidence_interval: 95 % of the mean, see `measure_runs`.
@@ -33,6 +37,8 @@ class Result(TypedDict):
         seconds: Training time of each run.
         machine: Where, with the threads used.
         parameters: Of the model.
+        real_time_factor: Median over the runs' evaluations by ``seqlab evaluate -o``; absent where
+            the figures are those of the trainings.
     """
 
     system: str
@@ -45,6 +51,7 @@ class Result(TypedDict):
     seconds: list[float]
     machine: str
     parameters: int
+    real_time_factor: NotRequired[float]
 
 
 def read_results(path: Path) -> list[Result]:
@@ -59,9 +66,10 @@ def read_results(path: Path) -> list[Result]:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is not JSON ({error}); write it with seqlab results") from error
-    fields = set(Result.__annotations__)
+    known = set(Result.__annotations__)
+    fields = known - _OPTIONAL
     for number, entry in enumerate(entries if isinstance(entries, list) else [None]):
-        if not isinstance(entry, dict) or set(entry) != fields:
+        if not isinstance(entry, dict) or not fields <= set(entry) <= known:
             raise DataError(
                 f"{path}: entry {number} must have exactly {', '.join(sorted(fields))}; "
                 "write it with seqlab results"
@@ -117,7 +125,7 @@ def measure_runs(
     metrics = sorted({evaluation["metric"] for evaluation in evaluations})
     if len(metrics) > 1:
         raise DataError(f"the runs measure {' and '.join(metrics)}, must be one metric; split them")
-    return {
+    result: Result = {
         "system": system,
         "split": title or split,
         "metric": evaluations[0]["metric"],
@@ -129,6 +137,10 @@ def measure_runs(
         "machine": _machine(facts[0]),
         "parameters": facts[0]["parameters"],
     }
+    factors = [e["speed"]["real_time_factor"] for e in evaluations if "speed" in e]
+    if factors:
+        result["real_time_factor"] = round(statistics.median(factors), 4)
+    return result
 
 
 def _collected(
@@ -165,9 +177,10 @@ def _interval(evaluations: Iterable[dict[str, Any]]) -> tuple[float, float]:
     errors: dict[str, float] = {}
     weights: dict[str, float] = {}
     speakers: dict[str, str] = {}
-    accuracy = False
+    accuracy = higher = False
     for evaluation in evaluations:
         accuracy = evaluation["metric"] == "accuracy"
+        higher = evaluation["metric"] in HIGHER_IS_BETTER
         for record in evaluation["records"]:
             name = record["id"]
             errors[name] = errors.get(name, 0) + record["errors"]
@@ -178,7 +191,7 @@ def _interval(evaluations: Iterable[dict[str, Any]]) -> tuple[float, float]:
         share = 1 - math.fsum(errors.values()) / math.fsum(weights.values())
         return wilson_interval(share * len(errors), len(errors))
     low, high = bootstrap_interval(list(errors.values()), list(weights.values()), groups)
-    return (1 - high, 1 - low) if accuracy else (low, high)
+    return (1 - high, 1 - low) if higher else (low, high)
 
 
 def _machine(fact: dict[str, Any]) -> str:
@@ -201,13 +214,13 @@ def write_results(path: Path, results: Sequence[Result]) -> None:
 
 def results_table(results: Sequence[Result]) -> str:
     """The entries as a Markdown table and the commands that made them."""
-    lines = [
-        "| system | parameters | measured on | figure | 95 % interval | runs | training, minutes |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    timed = any("real_time_factor" in entry for entry in results)
+    head = ["system", "parameters", "measured on", "figure", "95 % interval", "runs"]
+    head += ["training, minutes"] + ["real-time factor"] * timed
+    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for entry in results:
         mean = sum(entry["values"]) / len(entry["values"])
-        name = {"accuracy": "accuracy", "word_error_rate": "WER"}.get(entry["metric"], "")
+        name = _SHORT_NAMES.get(entry["metric"], "")
         low, high = entry["confidence_interval"]
         each = ", ".join(
             f"{run} {100 * value:.1f}"
@@ -217,13 +230,17 @@ def results_table(results: Sequence[Result]) -> str:
         lines.append(
             f"| {entry['system']} | {_thousands(entry['parameters'])} | {entry['split']} | "
             f"{name} **{100 * mean:.1f} %** | {100 * low:.1f} to {100 * high:.1f} | {each} | "
-            f"{minutes:.1f} |"
+            f"{minutes:.1f} |" + (f" {_factor(entry)} |" if timed else "")
         )
     lines.append("")
     for entry in results:
         lines += [f"- {entry['system']}, {entry['split']}: `{entry['command']}`"]
     machines = dict.fromkeys(entry["machine"] for entry in results)
     return "\n".join([*lines, "", f"Machine: {'; '.join(machines)}."])
+
+
+def _factor(entry: Result) -> str:
+    return f"{entry['real_time_factor']:.2g}" if "real_time_factor" in entry else ""
 
 
 def _thousands(count: int) -> str:

@@ -15,6 +15,7 @@ import torch
 import seqlab
 from seqlab.cli import locate
 from seqlab.cli.main import COMMANDS
+from seqlab.data.manifest import read_manifest
 from tests.cli.conftest import Call, Trained
 
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning")
@@ -108,6 +109,7 @@ def test_evaluate_prints_figure_interval_and_speakers(call: Call, speech: Traine
     outcome = call("evaluate", speech.run, speech.corpus / "test.jsonl.gz")
     assert outcome.code == 0
     assert re.search(r"word error rate +\d+\.\d % +\d+\.\d to \d+\.\d %", outcome.out)
+    assert re.search(r"of audio in .*, real-time factor \d.* \(\d+ threads?\)", outcome.out)
     assert re.search(r"^s1 +\d+ +\d+\.\d %$", outcome.out, re.M)
 
 
@@ -121,6 +123,9 @@ def test_evaluate_as_json_and_into_a_folder(call: Call, keywords: Trained, tmp_p
     assert "tones" not in (tmp_path / "report.html").read_text(encoding="utf-8")[:200]
     low, high = content["confidence_interval"]
     assert 0 <= low <= content["value"] <= high <= 1
+    speed = content["speed"]
+    assert speed["audio_s"] == pytest.approx(sum(u.duration_s for u in read_manifest(manifest)))
+    assert speed["real_time_factor"] == pytest.approx(speed["seconds"] / speed["audio_s"])
 
 
 def test_evaluation_equals_the_one_after_training(call: Call, keywords: Trained) -> None:

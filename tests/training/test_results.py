@@ -78,6 +78,22 @@ def test_figures_of_evaluations_in_place_of_the_runs(tmp_path: Path) -> None:
         measure_runs([run], ["1"], "x", "test", None, [evaluated, run])
 
 
+def test_speed_of_evaluations_gets_a_column(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / name, [1, 0, 0, 0]) for name in "abc"]
+    for run, factor in zip(runs, (0.5, 0.031, 0.02), strict=True):
+        content = json.loads((run / "evaluation.json").read_text())
+        content["test"]["speed"] = {"real_time_factor": factor}
+        (run / "evaluation.json").write_text(json.dumps(content))
+    timed = measure_runs(runs, ["1", "2", "3"], "timed", "test")
+    assert timed["real_time_factor"] == 0.031
+    plain = measure_runs([make_run(tmp_path / "d", [1, 0])], ["1"], "plain", "test")
+    rows = results_table([timed, plain]).splitlines()
+    assert rows[0].endswith("| training, minutes | real-time factor |")
+    assert rows[2].endswith(" | 1.5 | 0.031 |") and rows[3].endswith(" | 1.5 |  |")
+    write_results(tmp_path / "results.json", [timed, plain])
+    assert read_results(tmp_path / "results.json") == [timed, plain]
+
+
 def test_five_speakers_are_drawn_whole(tmp_path: Path) -> None:
     """One speaker has every error: 10 of 50 words, and drawn speakers have none to all."""
     errors = [1 if i % 5 == 0 else 0 for i in range(50)]
