@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from seqlab.checks import check_at_least, check_range
+from seqlab.checks import check_range
 from seqlab.contracts import Head, Hypothesis
 from seqlab.decoding.attention_search import Ended, Search
 from seqlab.decoding.parts import find_head, need_head
 from seqlab.decoding.shallow_fusion import ShallowFusion
+from seqlab.decoding.token_beam import TokenBeamDecoder
 from seqlab.errors import SeqlabError
-from seqlab.lengths import check_lengths
 
 _CTC_WEIGHT = 0.3
 
 
-class AttentionBeamDecoder:
+class AttentionBeamDecoder(TokenBeamDecoder):
     """Keeps the best ``beam_size`` beginnings of a text, and makes each longer by one token.
 
     Use it for attention decoders; beside CTC in a joint head it is the most accurate of the
@@ -51,6 +49,7 @@ class AttentionBeamDecoder:
     Recognition", section IV.
 
     Example:
+        >>> import torch
         >>> from seqlab.heads.attention_decoder import TransformerDecoderHead
         >>> head = TransformerDecoderHead(4, num_classes=3, hidden_dim=8, num_layers=1).eval()
         >>> decoder = AttentionBeamDecoder(head, lambda tokens: "ab"[: len(tokens)], beam_size=2)
@@ -58,8 +57,6 @@ class AttentionBeamDecoder:
         >>> len(answers), answers[0][0].score < 0
         (1, True)
     """
-
-    reads: ClassVar[str] = "encoded"
 
     def __init__(
         self,
@@ -73,52 +70,30 @@ class AttentionBeamDecoder:
         max_length_ratio: float = 1.0,
         stop_margin: float = 10.0,
     ) -> None:
-        self.attention = need_head(head, "tokens", False, "attention decoder")
+        super().__init__(
+            need_head(head, "tokens", False, "attention decoder"),
+            decode_tokens,
+            beam_size,
+            language_model,
+            length_bonus,
+            n_best,
+            max_length_ratio,
+            stop_margin,
+        )
         self.ctc = find_head(head, "frames")
         if ctc_weight is None:
             ctc_weight = 0.0 if self.ctc is None else _CTC_WEIGHT
-        check_at_least("beam_size", beam_size, 1)
-        check_at_least("n_best", n_best, 1)
         check_range("ctc_weight", ctc_weight, 0, 1, "0.3 is usual")
-        check_range("max_length_ratio", max_length_ratio, 1e-9, 1e9, "1 is usual")
         if ctc_weight and self.ctc is None:
             raise SeqlabError(
                 f"ctc_weight={ctc_weight} needs a CTC head beside the attention decoder, and "
                 f"{type(head).__name__} holds none; leave it out"
             )
-        if n_best > beam_size:
-            raise SeqlabError(f"n_best={n_best} must be at most beam_size={beam_size}")
-        if not math.isfinite(length_bonus):
-            raise SeqlabError(f"length_bonus={length_bonus} must be a finite number")
-        if not stop_margin >= 0:
-            raise SeqlabError(f"stop_margin={stop_margin} must be at least 0; 10 is usual")
-        self.decode_tokens = decode_tokens
-        self.beam_size = beam_size
         self.ctc_weight = ctc_weight
-        self.language_model = language_model
-        self.length_bonus = length_bonus
-        self.n_best = n_best
-        self.max_length_ratio = max_length_ratio
-        self.stop_margin = stop_margin
 
-    @torch.no_grad()
-    def decode(self, log_probs: Tensor, lengths: Tensor) -> list[list[Hypothesis]]:
-        """The n-best list of each utterance, best first.
-
-        Args:
-            log_probs: Encoded frames (B, T', D); named as in every decoder.
-            lengths: (B,).
-
-        Raises:
-            SeqlabError: If shapes do not fit.
-        """
-        encoded = self.attention(log_probs, lengths)
-        check_lengths(lengths, encoded.shape[1], "encoded")
-        if len(encoded) == 0:
-            return []
-        longest = (lengths * self.max_length_ratio).ceil().long()
+    def _search(self, encoded: Tensor, lengths: Tensor, longest: Tensor) -> list[list[Ended]]:
         search = Search(
-            self.attention,
+            self.head,
             encoded,
             lengths,
             longest,
@@ -130,7 +105,7 @@ class AttentionBeamDecoder:
             length_bonus=self.length_bonus,
             stop_margin=self.stop_margin,
         )
-        return [[self._hypothesis(ended) for ended in answers] for answers in search.run()]
+        return search.run()
 
     def _hypothesis(self, ended: Ended) -> Hypothesis:
         confidences = [min(1.0, math.exp(value)) for value in ended.token_scores]

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from seqlab.checks import check_at_least, check_range
 from seqlab.contracts import Head, Hypothesis
 from seqlab.decoding.parts import need_head
 from seqlab.decoding.shallow_fusion import ShallowFusion
+from seqlab.decoding.token_beam import TokenBeamDecoder
 from seqlab.decoding.transducer_search import Ended, Search
 from seqlab.errors import SeqlabError
-from seqlab.lengths import check_lengths
 
 
-class TransducerBeamDecoder:
+class TransducerBeamDecoder(TokenBeamDecoder):
     """Keeps the best ``beam_size`` texts so far, and goes one frame or one token on with each.
 
     Use it for transducers. All hypotheses have the same number of frames and tokens together, so
@@ -49,6 +46,7 @@ class TransducerBeamDecoder:
     algorithm 1. Deviation: the search goes on while the ways that are left could still win.
 
     Example:
+        >>> import torch
         >>> from seqlab.heads.transducer import TransducerHead
         >>> head = TransducerHead(4, num_classes=3, hidden_dim=8).eval()
         >>> decoder = TransducerBeamDecoder(head, lambda tokens: "ab"[: len(tokens)], frame_s=0.04)
@@ -56,8 +54,6 @@ class TransducerBeamDecoder:
         >>> len(answers), answers[0][0].score < 0
         (1, True)
     """
-
-    reads: ClassVar[str] = "encoded"
 
     def __init__(
         self,
@@ -71,54 +67,33 @@ class TransducerBeamDecoder:
         max_length_ratio: float = 1.0,
         stop_margin: float = 10.0,
     ) -> None:
-        self.head = need_head(head, "tokens", True, "transducer")
-        check_at_least("beam_size", beam_size, 1)
-        check_at_least("n_best", n_best, 1)
-        check_range("max_length_ratio", max_length_ratio, 1e-9, 1e9, "1 is usual")
+        super().__init__(
+            need_head(head, "tokens", True, "transducer"),
+            decode_tokens,
+            beam_size,
+            language_model,
+            length_bonus,
+            n_best,
+            max_length_ratio,
+            stop_margin,
+        )
         if not (math.isfinite(frame_s) and frame_s > 0):
             raise SeqlabError(f"frame_s={frame_s} must be above 0; it is hop times subsampling")
-        if n_best > beam_size:
-            raise SeqlabError(f"n_best={n_best} must be at most beam_size={beam_size}")
-        if not math.isfinite(length_bonus):
-            raise SeqlabError(f"length_bonus={length_bonus} must be a finite number")
-        if not stop_margin >= 0:
-            raise SeqlabError(f"stop_margin={stop_margin} must be at least 0; 10 is usual")
-        self.decode_tokens = decode_tokens
         self.frame_s = frame_s
-        self.beam_size = beam_size
-        self.language_model = language_model
-        self.length_bonus = length_bonus
-        self.n_best = n_best
-        self.max_length_ratio = max_length_ratio
-        self.stop_margin = stop_margin
 
-    @torch.no_grad()
-    def decode(self, log_probs: Tensor, lengths: Tensor) -> list[list[Hypothesis]]:
-        """The n-best list of each utterance, best first.
-
-        Args:
-            log_probs: Encoded frames (B, T', D); named as in every decoder.
-            lengths: (B,).
-
-        Raises:
-            SeqlabError: If shapes do not fit.
-        """
-        encoded = self.head(log_probs, lengths)
-        check_lengths(lengths, encoded.shape[1], "encoded")
-        if len(encoded) == 0:
-            return []
+    def _search(self, encoded: Tensor, lengths: Tensor, longest: Tensor) -> list[list[Ended]]:
         search = Search(
             self.head,
             encoded,
             lengths,
-            (lengths * self.max_length_ratio).ceil().long(),
+            longest,
             beam_size=self.beam_size,
             n_best=self.n_best,
             language_model=self.language_model,
             length_bonus=self.length_bonus,
             stop_margin=self.stop_margin,
         )
-        return [[self._hypothesis(ended) for ended in answers] for answers in search.run()]
+        return search.run()
 
     def _hypothesis(self, ended: Ended) -> Hypothesis:
         scores = ended.token_scores
