@@ -4,6 +4,9 @@ Hears recordings of the keywords, and hours of sound without them, by the very d
 seqlab spot runs; writes the thresholds that miss least into the model folder as spotting.json,
 which seqlab spot then uses, and a picture of misses over false alarms as spotting.png.
 
+For phrases that a CTC model spots (--phrase), the recordings that count are found by their
+transcripts: of the positives those that hold a phrase, of the negatives those that hold none.
+
 example: seqlab operating-point runs/wake --positives dev.jsonl --negatives other.jsonl
 """
 
@@ -12,6 +15,12 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from seqlab.cli.phrase_options import (
+    add_phrase_options,
+    make_phrase_spotter,
+    wants_phrases,
+    windows,
+)
 from seqlab.cli.spotting_options import add_spotting_options, chosen
 from seqlab.cli.terminal import print_json, print_table, say
 
@@ -49,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="show the figures, write nothing")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
+    add_phrase_options(parser)
     add_spotting_options(parser)
     add_allow_module(parser)
 
@@ -138,7 +148,7 @@ def run(args: argparse.Namespace) -> int:
     from seqlab.errors import DataError
     from seqlab.inference.judging import at_stored
     from seqlab.inference.operating_point import Measurement, OperatingPoint, choose
-    from seqlab.inference.spotting import KeywordSpotter
+    from seqlab.inference.spotting import KeywordSpotter, Spotter
 
     positives = read_manifest(args.positives, args.positives_split)
     negatives = read_manifest(args.negatives, args.negatives_split)
@@ -148,11 +158,18 @@ def run(args: argparse.Namespace) -> int:
         raise DataError(
             f"{args.model} holds no operating point; choose one first, without --stored"
         )
-    found = chosen(args, stored)
-    spotter = KeywordSpotter(model, found.settings, block_s=5.0, **found.windows)
+    spotter: Spotter
+    if wants_phrases(args, model, stored):
+        spotter, used = make_phrase_spotter(args, model, stored, 5.0), windows(args, stored)
+        positives = [u for u in positives if spotter.said(u.target or "")]
+        negatives = [u for u in negatives if not spotter.said(u.target or "")]
+    else:
+        found = chosen(args, stored)
+        used = found.windows
+        spotter = KeywordSpotter(model, found.settings, block_s=5.0, **used)
     measured = Measurement.of(spotter, positives, negatives)
     if stored is None:
-        point = choose(measured, args.false_alarms_per_hour, spotter, **found.windows)
+        point = choose(measured, args.false_alarms_per_hour, spotter, **used)
     else:
         point = at_stored(measured, stored)
     show(args, point, measured)

@@ -1,11 +1,18 @@
 """Keywords in recordings, hours long if need be, or while somebody speaks.
 
+A model of keywords spots its labels. Any CTC model spots phrases that are typed (--phrase), by
+letters, subwords or phones, with every pronunciation of its lexicon. A phrase's score is the
+probability of its best path against all else that may have been said, as the mean of its tokens;
+phrases are whole words where the model writes spaces. Their times are those at which they end;
+json and tsv tell where they begin, too.
+
 Each detection is a line as soon as it is known: time in seconds, label and score, with the path
 before them where files are named. Thresholds are those of the model's operating point, which
 seqlab operating-point finds.
 
 example: seqlab spot runs/wake day.flac night.flac
 example: seqlab spot runs/wake --microphone --threshold 0.8
+example: seqlab spot runs/an4 meeting.flac --phrase "nineteen" --phrase "rub out"
 example: arecord -f S16_LE -r 16000 | seqlab spot runs/wake - --format json
 """
 
@@ -18,6 +25,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from seqlab.cli import exported
+from seqlab.cli.phrase_options import add_phrase_options, make_phrase_spotter, wants_phrases
 from seqlab.cli.spotting_options import add_spotting_options, chosen
 from seqlab.cli.terminal import Progress, say
 from seqlab.errors import AudioError, DataError
@@ -27,7 +35,7 @@ if TYPE_CHECKING:
 
     from seqlab.decoding.keyword import Detection
     from seqlab.inference.gate import Gate
-    from seqlab.inference.spotting import KeywordSpotter
+    from seqlab.inference.spotting import Spotter
     from seqlab.model import SpeechModel
 
 COLUMNS = ("file", "start_s", "time_s", "label", "score")
@@ -64,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the model hears speech only, found by its level over the noise: cheaper in silence",
     )
+    add_phrase_options(parser)
     add_spotting_options(parser)
     add_allow_module(parser)
 
@@ -86,7 +95,7 @@ def check_options(args: argparse.Namespace) -> bool:
     return bool(live)
 
 
-def make_spotter(args: argparse.Namespace, model: SpeechModel, block_s: float) -> KeywordSpotter:
+def make_spotter(args: argparse.Namespace, model: SpeechModel, block_s: float) -> Spotter:
     """Model and detector, with a remark where a figure is a guess or the model is slow."""
     from seqlab.cli.locate import model_folder
     from seqlab.inference.encoding import why_not_streamed
@@ -94,6 +103,11 @@ def make_spotter(args: argparse.Namespace, model: SpeechModel, block_s: float) -
     from seqlab.inference.spotting import KeywordSpotter
 
     stored = OperatingPoint.load(model_folder(args.model))
+    reason = why_not_streamed(model)
+    if wants_phrases(args, model, stored):
+        if reason is not None:
+            say(f"note: hears windows and is late by as much: {reason}")
+        return make_phrase_spotter(args, model, stored, block_s)
     found = chosen(args, stored)
     spotter = KeywordSpotter(model, found.settings, block_s=block_s, **found.windows)
     if stored is None and not args.threshold:
@@ -101,7 +115,6 @@ def make_spotter(args: argparse.Namespace, model: SpeechModel, block_s: float) -
             f"note: the threshold {found.settings.threshold:g} is a guess; seqlab operating-point "
             "finds one for a rate of false alarms"
         )
-    reason = why_not_streamed(model)
     if reason is not None:
         window_s, hop_s = found.windows["window_s"], found.windows["hop_s"]
         say(f"note: hears {window_s:g} s anew every {hop_s:g} s: {reason}")
@@ -143,9 +156,7 @@ def live_blocks(args: argparse.Namespace, sample_rate: int) -> Iterator[Tensor]:
         return
 
 
-def spot_files(
-    args: argparse.Namespace, spotter: KeywordSpotter, gate: Gate | None, show: Any
-) -> None:
+def spot_files(args: argparse.Namespace, spotter: Spotter, gate: Gate | None, show: Any) -> None:
     """Spot in every file; bad ones are reported at the end, others go on."""
     from seqlab.audio import read_blocks
     from seqlab.cli.recognise import raise_failed
@@ -176,6 +187,8 @@ def run(args: argparse.Namespace) -> int:
     """Spot."""
     live = check_options(args)
     if exported.is_export(args.model):
+        if args.phrase or args.phrases:
+            raise DataError("phrases are not for exports; name the model folder")
         return exported.spot(args, live, printer)
     from seqlab.cli.locate import load_model, warn_if_synthetic
     from seqlab.inference.gate import Gate

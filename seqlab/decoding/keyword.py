@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,10 +32,11 @@ class Detection:
     """A keyword that was heard.
 
     Args:
-        start_s: When its score began to rise, in seconds from the start of the stream.
-        time_s: When it fired: the end of that frame.
+        start_s: When its score began to rise, in seconds from the start of the stream; of a typed
+            phrase, where it begins.
+        time_s: When it fired: the end of that frame; of a typed phrase, where it ends.
         label: The keyword.
-        score: Smoothed posterior at that frame, in [0, 1].
+        score: Smoothed posterior at that frame, in [0, 1]; of a typed phrase, its best score.
     """
 
     start_s: float
@@ -222,6 +223,19 @@ class KeywordDetector:
         history = every[len(every) - len(state.history) :].copy()
         frame = state.frame + len(probabilities)
         return found, DetectorState(frame, history, active, risen, fired)
+
+    def finish(self, state: DetectorState) -> tuple[list[Detection], DetectorState]:
+        """What the end of a stream completes: nothing; and the state as it is."""
+        return [], state
+
+    def scores(self, parts: Iterable[ArrayLike]) -> Iterator[Scores]:
+        """Smoothed posteriors (T', K) of the keywords, for the parts (T', C) of a whole stream."""
+        history: Scores = np.zeros((self.smoothing - 1, len(self.labels)))
+        for part in parts:
+            values = self._checked(part)
+            yield smoothed(values, history)[:, self._columns]
+            every = np.concatenate([history, values])
+            history = every[len(every) - len(history) :]
 
     def skip(self, frames: int, state: DetectorState) -> tuple[list[Detection], DetectorState]:
         """The same as a step of ``frames`` posteriors of 0, in no time; 0 or more frames."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from seqlab.errors import SeqlabError
 
 __all__ = ["PHRASE_DEFAULTS", "PhraseDetector", "PhraseDetectorState"]
 
-PHRASE_DEFAULTS = DetectorSettings(threshold=0.6, smoothing_s=0.0, refractory_s=0.3)
+PHRASE_DEFAULTS = DetectorSettings(threshold=0.4, smoothing_s=0.0, refractory_s=0.3)
 _HOLD_S = 0.2
 
 Counts = NDArray[np.int64]
@@ -76,8 +76,8 @@ class PhraseDetector:
         >>> detector = PhraseDetector(PhraseSearch([[(1, 2)]], num_classes=3), ["on"], frame_s=0.1)
         >>> found, state = detector.step(np.log(probs), detector.initial_state())
         >>> found += detector.finish(state)[0]
-        >>> [(d.label, d.start_s, round(d.time_s, 1), d.score) for d in found]
-        [('on', 0.0, 0.3, 1.0)]
+        >>> [(d.label, d.start_s, round(d.time_s, 1), round(d.score, 2)) for d in found]
+        [('on', 0.0, 0.3, 0.62)]
     """
 
     def __init__(
@@ -146,12 +146,13 @@ class PhraseDetector:
         found, after = self.finish(state)
         return found, self._begun(state.frame + frames, after)
 
-    def scores(
-        self, log_probs: NDArray[np.floating], state: PhraseSearchState
-    ) -> tuple[NDArray[np.float64], PhraseSearchState]:
-        """Scores (T', P) before anything fires, and the new state of ``search``."""
-        found, state = self.search.step(log_probs, state)
-        return found.scores, state
+    def scores(self, parts: Iterable[NDArray[np.floating]]) -> Iterator[NDArray[np.float64]]:
+        """Scores (T', P) of the parts (T', C) of a whole stream."""
+        state = self.search.initial_state()
+        for part in parts:
+            found, state = self.search.step(part, state)
+            yield found.scores
+        yield self.search.silence(self.search.quiet, state)[0].scores
 
     def _begun(self, frame: int, state: PhraseDetectorState) -> PhraseDetectorState:
         """A new search at ``frame``; only refractory times and ends go on."""
@@ -164,17 +165,19 @@ class PhraseDetector:
     def _judged(
         self, found: PhraseFrames, search: PhraseSearchState, state: PhraseDetectorState
     ) -> tuple[list[Detection], PhraseDetectorState]:
-        first, columns = state.frame, np.arange(len(self.keywords))
-        active, risen, fired = state.active.copy(), state.risen.copy(), state.fired.copy()
-        releases = self.settings.release * self.thresholds
-        fires = fire(
-            found.scores, columns, self.thresholds, releases, self.refractory, first, active, risen,
-            fired,
+        after = PhraseDetectorState(
+            search, state.active.copy(), state.risen.copy(), state.fired.copy(),
+            state.until.copy(), state.best.copy(), state.paths.copy(), state.last.copy(),
         )  # fmt: skip
-        held = [a.copy() for a in (state.until, state.best, state.paths, state.last)]
+        columns, releases = np.arange(len(self.keywords)), self.settings.release * self.thresholds
+        fires = fire(
+            found.scores, columns, self.thresholds, releases, self.refractory, state.frame,
+            after.active, after.risen, after.fired,
+        )  # fmt: skip
         rows, values = settle(
-            found.scores, found.begins, found.ends, fires, self.hold, first, *held
-        )
+            found.scores, found.begins, found.ends, fires, self.hold, state.frame, after.until,
+            after.best, after.paths, after.last,
+        )  # fmt: skip
         detections = [
             Detection(
                 float(begin * self.frame_s),
@@ -184,4 +187,4 @@ class PhraseDetector:
             )
             for (phrase, begin, end), score in zip(rows.tolist(), values.tolist(), strict=True)
         ]
-        return detections, PhraseDetectorState(search, active, risen, fired, *held)
+        return detections, after

@@ -1,9 +1,18 @@
-"""Search for phrases in CTC log-probabilities: each phrase against anything else, as frames come.
+"""Search for phrases in CTC log-probabilities, as frames come.
 
 A path of a phrase takes its tokens in order, each over one or more frames, with blanks between; its
-score is what it lost against the best class of every one of its frames, which stands for anything
-that may have been said (the filler). Divided by the number of tokens and taken as a probability it
-is 1 where the model itself would write the phrase, and lies within [0, 1] for every phrase.
+probability is the product over its frames. What else may have been said (the filler) is every path
+of any tokens over the same frames, and these have probability 1 together: so the logarithm of the
+path's probability is its log-likelihood ratio against the filler. Divided by the number of tokens
+and taken as a probability again, it is a score in [0, 1] for phrases of any length.
+
+On AN4's dev speakers, by a model of letters trained without them (20 words of three letters and
+more, said 196 times; 1.31 hours of other speech over all words), 18, 13 and 9 % of the words are
+missed at 3, 5 and 10 false alarms per hour. Against the best path as filler, what is itself the
+best path cannot be told from what is sure: 5 false alarms per hour remain at any threshold, and
+16 and 11 % are missed at 5 and 10. Divided by frames instead of tokens: 19, 13 and 9 %. Not whole
+words, 19, 13 and 10 %; so and with the sum over a phrase's paths instead of the best one, 20, 15
+and 11 %. The best path is no worse, and tells from when to when a phrase was said.
 """
 
 from __future__ import annotations
@@ -50,6 +59,7 @@ class PhraseSearchState:
         begins: Their first frames (D, N).
         blanks: Of the blank, of the last frames (D,).
         edges: Of the best token between words (D,).
+        tops: Which token was the best class (D,).
     """
 
     frame: int
@@ -57,6 +67,7 @@ class PhraseSearchState:
     begins: Counts
     blanks: Scores
     edges: Scores
+    tops: Counts
 
 
 class PhraseSearch:
@@ -65,7 +76,8 @@ class PhraseSearch:
     Use it on the log-probabilities of a CTC model; ``PhraseDetector`` makes detections of it.
     Where the model writes something between words (``edges``), phrases are whole words: before
     the first token and after the last one such a token must be heard, or blanks for a while, or
-    the stream begins or ends; a missing edge costs as a missing token does.
+    the stream begins or ends; a missing edge costs as a missing token does. Where words need not
+    be whole, the first and the last token last as long as they are the best class of the frames.
 
     Args:
         phrases: Of each phrase the token sequences that stand for it, one at least.
@@ -81,15 +93,15 @@ class PhraseSearch:
     Source: keyword against filler after Rose and Paul 1990, "A hidden Markov model based keyword
     recognition system", on CTC posteriors as in Zhuang et al. 2016, "Unrestricted vocabulary
     keyword spotting using LSTM-CTC", and Bluche et al. 2020, "Small-footprint open-vocabulary
-    keyword spotting with quantized LSTM networks". Here the filler is the best path over the
-    same frames, pauses are bounded, and words are whole.
+    keyword spotting with quantized LSTM networks". Here the filler is the sum over all paths,
+    pauses are bounded, and words are whole.
 
     Example:
-        >>> probs = [[0.1, 0.8, 0.1], [0.8, 0.1, 0.1], [0.1, 0.45, 0.45], [0.9, 0.05, 0.05]]
+        >>> probs = [[0.1, 0.8, 0.1], [0.8, 0.1, 0.1], [0.1, 0.5, 0.4], [0.9, 0.05, 0.05]]
         >>> search = PhraseSearch([[(1, 2)]], num_classes=3)
         >>> found, _ = search.step(np.log(probs), search.initial_state())
-        >>> found.scores[2].tolist(), found.begins[2].tolist(), found.ends[2].tolist()
-        ([1.0], [0], [3])
+        >>> round(float(found.scores[2, 0] ** 2), 6), int(found.begins[2, 0]), int(found.ends[2, 0])
+        (0.256, 0, 3)
     """
 
     def __init__(
@@ -140,6 +152,7 @@ class PhraseSearch:
             np.zeros((size, count), np.int64),
             np.zeros(size),
             np.full(size, -np.inf),
+            np.full(size, -1, np.int64),
         )
 
     def step(
@@ -159,11 +172,16 @@ class PhraseSearch:
                 f"log_probs of shape {log_probs.shape} must be (T', {self.num_classes})"
             )
         check_scores(log_probs.astype(np.float32, copy=False), "the stream")
-        values = log_probs.astype(np.float64)
-        lost = values - values.max(axis=1, keepdims=True)
-        quiet = np.ascontiguousarray(lost[:, self.blank])
-        edges = lost[:, self.edges].max(axis=1, initial=-np.inf)
-        return self._follow(np.ascontiguousarray(lost[:, self.used]), quiet, edges, state)
+        values = np.minimum(log_probs.astype(np.float64), 0.0)  # rounding may leave it above
+        tops = np.full(self.num_classes, -1, np.int64)
+        tops[self.used] = np.arange(len(self.used))
+        return self._follow(
+            np.ascontiguousarray(values[:, self.used]),
+            np.ascontiguousarray(values[:, self.blank]),
+            values[:, self.edges].max(axis=1, initial=-np.inf),
+            tops[values.argmax(axis=1)],
+            state,
+        )
 
     def silence(
         self, frames: int, state: PhraseSearchState
@@ -175,14 +193,29 @@ class PhraseSearch:
             state: The same.
         """
         never = np.full((frames, len(self.used)), -np.inf)
-        return self._follow(never, np.zeros(frames), np.full(frames, -np.inf), state)
+        none, other = np.full(frames, -np.inf), np.full(frames, -1, np.int64)
+        return self._follow(never, np.zeros(frames), none, other, state)
 
     def _follow(
-        self, lost: Scores, quiet: Scores, edges: Scores, state: PhraseSearchState
+        self,
+        used: Scores,
+        quiet: Scores,
+        edges: Scores,
+        tops: Counts,
+        state: PhraseSearchState,
     ) -> tuple[PhraseFrames, PhraseSearchState]:
-        shape = len(lost), self.num_phrases
+        shape = len(used), self.num_phrases
         found = np.full(shape, -np.inf), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-        rings = [r.copy() for r in (state.scores, state.begins, state.blanks, state.edges)]
-        follow(lost, quiet, edges, self._chains, self.waits, state.frame, *rings, found)
-        after = PhraseSearchState(state.frame + len(lost), *rings)
+        after = PhraseSearchState(
+            state.frame + len(used),
+            state.scores.copy(),
+            state.begins.copy(),
+            state.blanks.copy(),
+            state.edges.copy(),
+            state.tops.copy(),
+        )
+        follow(
+            used, quiet, edges, tops, self._chains, self.waits, state.frame, after.scores,
+            after.begins, after.blanks, after.edges, after.tops, found,
+        )  # fmt: skip
         return PhraseFrames(np.exp(found[0]), found[1], found[2]), after

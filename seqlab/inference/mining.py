@@ -12,7 +12,7 @@ from seqlab.audio import read_blocks
 from seqlab.checks import check_range
 from seqlab.data.utterance import Utterance
 from seqlab.decoding.keyword import Detection
-from seqlab.inference.spotting import KeywordSpotter, spot_blocks
+from seqlab.inference.spotting import Spotter, spot_blocks
 from seqlab.text.vocabulary import UNKNOWN_LABEL
 
 __all__ = ["HardNegative", "hard_negatives", "strongest"]
@@ -36,7 +36,7 @@ class HardNegative:
 
 
 def hard_negatives(
-    spotter: KeywordSpotter,
+    spotter: Spotter,
     recordings: Iterable[Utterance],
     context_s: float = 1.0,
     heard: Callable[[Utterance], None] | None = None,

@@ -16,10 +16,10 @@ from torch import Tensor
 from seqlab.audio import load_audio
 from seqlab.data.manifest import write_atomically
 from seqlab.data.utterance import Utterance
-from seqlab.decoding.keyword import DetectorSettings, count_firings, smoothed
+from seqlab.decoding.keyword import DetectorSettings, count_firings
 from seqlab.detection import DetectionCurve, Trial, best_scores, counted_curve
 from seqlab.errors import DataError, ModelError
-from seqlab.inference.spotting import KeywordSpotter
+from seqlab.inference.spotting import Spotter
 from seqlab.values import shown
 
 __all__ = [
@@ -47,16 +47,17 @@ def levels() -> NDArray[np.float64]:
 
 
 def hear_keywords(
-    spotter: KeywordSpotter, positives: Sequence[Utterance], snr_db: float | None = None
+    spotter: Spotter, positives: Sequence[Utterance], snr_db: float | None = None
 ) -> list[Trial]:
-    """Best smoothed posterior of each true keyword.
+    """Best score of each true keyword, of phrases of each recording that holds one.
 
     The recordings are heard one after the other as one stream, as a device would. A keyword may
     peak up to 0.3 s after the end of its recording.
 
     Args:
         spotter: Model and settings; its thresholds do not matter.
-        positives: Recordings of a keyword each, which ``label`` names; one at least.
+        positives: Recordings of a keyword each, which ``label`` names, or of typed phrases, which
+            the transcripts hold; one at least.
         snr_db: Of all of them, where noise was mixed in.
 
     Raises:
@@ -65,7 +66,7 @@ def hear_keywords(
     """
     keywords = spotter.detector.keywords
     for utterance in positives:
-        if utterance.target not in keywords:
+        if not spotter.said(utterance.target or ""):
             raise DataError(
                 f"utterance {utterance.id}: {shown(utterance.target)} is no keyword of the model "
                 f"({', '.join(keywords)}); leave it out of the positives"
@@ -73,21 +74,19 @@ def hear_keywords(
     if not positives:
         raise DataError("there are no positives; list recordings of the keywords in the manifest")
     ends: list[int] = []
-    sound = _sound(spotter, positives, ends)
-    parts = list(_smoothed(spotter, sound))
-    scores = np.concatenate(parts)
+    scores = np.concatenate(list(spotter.scores(_sound(spotter, positives, ends))))
     late = round(_LATE_S / spotter.frame_s)
     trials = []
     for utterance, begin, end in zip(positives, [0, *ends], ends, strict=False):
-        label = str(utterance.target)
         interval = (begin // spotter.unit, -(-end // spotter.unit) + late)
-        [score] = best_scores(scores[:, spotter.labels.index(label)], [interval])
-        trials.append(Trial(label, float(score), utterance.speaker, snr_db))
+        for label in spotter.said(utterance.target or ""):
+            [score] = best_scores(scores[:, keywords.index(label)], [interval])
+            trials.append(Trial(label, float(score), utterance.speaker, snr_db))
     return trials
 
 
 def count_alarms(
-    spotter: KeywordSpotter, blocks: Iterable[Tensor]
+    spotter: Spotter, blocks: Iterable[Tensor]
 ) -> tuple[dict[str, NDArray[np.int64]], float]:
     """False alarms of each keyword at each of ``levels()``, and the hours of sound.
 
@@ -102,9 +101,9 @@ def count_alarms(
 
     def counted() -> Iterator[NDArray[np.float64]]:
         nonlocal frames
-        for scores in _smoothed(spotter, blocks):
+        for scores in spotter.scores(blocks):
             frames += len(scores)
-            yield scores[:, [spotter.labels.index(label) for label in detector.keywords]]
+            yield scores
 
     settings = detector.settings
     counts = count_firings(
@@ -130,7 +129,7 @@ class Measurement:
 
     @classmethod
     def of(
-        cls, spotter: KeywordSpotter, positives: Sequence[Utterance], negatives: Sequence[Utterance]
+        cls, spotter: Spotter, positives: Sequence[Utterance], negatives: Sequence[Utterance]
     ) -> Measurement:
         """Hear both.
 
@@ -234,7 +233,7 @@ class OperatingPoint:
 def choose(
     measurement: Measurement,
     wanted: float,
-    spotter: KeywordSpotter,
+    spotter: Spotter,
     *,
     window_s: float,
     hop_s: float,
@@ -277,7 +276,7 @@ def choose(
 
 
 def _sound(
-    spotter: KeywordSpotter, utterances: Iterable[Utterance], ends: list[int] | None = None
+    spotter: Spotter, utterances: Iterable[Utterance], ends: list[int] | None = None
 ) -> Iterator[Tensor]:
     """The recordings one after the other; ``ends`` takes the sample after each."""
     at = 0
@@ -292,13 +291,3 @@ def _sound(
         if ends is not None:
             ends.append(at)
         yield waveform
-
-
-def _smoothed(spotter: KeywordSpotter, blocks: Iterable[Tensor]) -> Iterator[NDArray[np.float64]]:
-    """Smoothed posteriors (T', C) of a stream, a part for each block."""
-    history: NDArray[np.float64] = np.zeros((spotter.detector.smoothing - 1, len(spotter.labels)))
-    for posteriors in spotter.posteriors(blocks):
-        values = posteriors.numpy().astype(np.float64)
-        yield smoothed(values, history)
-        every = np.concatenate([history, values])
-        history = every[len(every) - len(history) :]

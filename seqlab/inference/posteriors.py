@@ -72,7 +72,7 @@ def posterior_stream(
     if model.head.output != "label":
         raise ModelError(
             f"{type(model.head).__name__} gives no labels to spot; train a model with KeywordHead, "
-            "or use seqlab transcribe"
+            "or spot phrases by a CTC model (PhraseSpotter)"
         )
     if why_not_streamed(model) is not None:
         return AudioWindows(model, window_s, hop_s)

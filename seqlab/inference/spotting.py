@@ -5,20 +5,29 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlab.audio import read_blocks
 from seqlab.checks import check_range
-from seqlab.decoding.keyword import Detection, DetectorSettings, DetectorState, KeywordDetector
+from seqlab.decoding.keyword import Detection, DetectorSettings, KeywordDetector
 from seqlab.errors import AudioError
 from seqlab.inference.gate import Gate, gated
 from seqlab.inference.posteriors import PosteriorStream, posterior_stream
 from seqlab.model import SpeechModel
 
-__all__ = ["KeywordSpotter", "SpottingState", "spot_blocks", "spot_recording"]
+__all__ = [
+    "Detector",
+    "KeywordSpotter",
+    "Spotter",
+    "SpottingState",
+    "spot_blocks",
+    "spot_recording",
+]
 
 _BLOCK_S = 5.0  # of recordings, whose detections are not waited for
 
@@ -35,45 +44,65 @@ class SpottingState:
 
     held: Tensor
     posteriors: Any
-    detector: DetectorState
+    detector: Any
 
 
-class KeywordSpotter:
+class Detector(Protocol):
+    """What makes detections of posteriors: ``KeywordDetector``, ``PhraseDetector``."""
+
+    settings: DetectorSettings
+    keywords: list[str]
+    frame_s: float
+    refractory: int
+
+    def initial_state(self) -> Any:
+        """The state before the first frame; its ``frame`` counts those that were seen."""
+        ...
+
+    def step(self, values: NDArray[Any], state: Any) -> tuple[list[Detection], Any]:
+        """What the next frames (T', C) complete, and the new state."""
+        ...
+
+    def finish(self, state: Any) -> tuple[list[Detection], Any]:
+        """What the end of a stream completes, and the state for one that goes on from here."""
+        ...
+
+    def skip(self, frames: int, state: Any) -> tuple[list[Detection], Any]:
+        """Go on after frames that are not heard."""
+        ...
+
+    def scores(self, parts: Iterable[NDArray[Any]]) -> Iterator[NDArray[np.float64]]:
+        """What thresholds are held against, (T', K) of each keyword; of a whole stream."""
+        ...
+
+
+class Spotter:
     """A model and a detector that follow a stream; state goes in and comes out.
 
-    Use it where samples come from your own loop; ``spot_blocks`` and ``spot_recording`` run it
-    over a source. Samples are heard in blocks of one length, however they come, so that any
-    chunking gives the same detections to the bit.
+    Use ``KeywordSpotter`` for classifiers and ``PhraseSpotter`` for recognisers.
 
     Args:
-        model: A classifier. One with a causal encoder is followed frame by frame, with a
-            ``KeywordHead`` at the least cost; any other hears overlapping windows.
-        settings: Of the detector; None takes the defaults.
-        window_s: See ``seqlab.inference.posteriors.posterior_stream``.
-        hop_s: The same.
+        stream: Of the model.
+        detector: Of what the stream gives.
+        sample_rate: In Hz.
         block_s: Seconds that are heard at a time, which add to the delay; within [0.01, 60].
 
     Raises:
-        ModelError: The model gives no labels.
-        SeqlabError: An argument is out of range, or a threshold is for no label.
+        SeqlabError: ``block_s`` is out of range.
     """
 
     def __init__(
-        self,
-        model: SpeechModel,
-        settings: DetectorSettings | None = None,
-        *,
-        window_s: float = 1.0,
-        hop_s: float = 0.1,
-        block_s: float = 0.1,
+        self, stream: PosteriorStream, detector: Detector, sample_rate: int, block_s: float
     ) -> None:
         check_range("block_s", block_s, 0.01, 60, "0.1 for live sound, 5 for recordings")
-        self.stream: PosteriorStream = posterior_stream(model, window_s=window_s, hop_s=hop_s)
-        self.sample_rate, self.unit = model.sample_rate, self.stream.unit
-        self.frame_s = self.unit / model.sample_rate
-        self.labels = list(model.tokenizer.tokens)
-        self.detector = KeywordDetector(self.labels, self.frame_s, settings)
+        self.stream, self.detector = stream, detector
+        self.sample_rate, self.unit = sample_rate, stream.unit
+        self.frame_s = self.unit / sample_rate
         self.block = max(1, round(block_s / self.frame_s)) * self.unit
+
+    def said(self, text: str) -> list[str]:
+        """Those keywords that a recording's label or transcript names."""
+        return [text] if text in self.detector.keywords else []
 
     def initial_state(self) -> SpottingState:
         """The state before the first sample."""
@@ -103,10 +132,11 @@ class KeywordSpotter:
         """What only the end of the stream completes; ``state`` stays as it is."""
         return self.end(state)[0]
 
-    def end(self, state: SpottingState) -> tuple[list[Detection], DetectorState]:
+    def end(self, state: SpottingState) -> tuple[list[Detection], Any]:
         """As ``flush``, and where the detector then stands."""
-        posteriors = self.rest(state)
-        return self.detector.step(posteriors.numpy(), state.detector)
+        found, detector = self.detector.step(self.rest(state).numpy(), state.detector)
+        late, detector = self.detector.finish(detector)
+        return found + late, detector
 
     def rest(self, state: SpottingState) -> Tensor:
         """The posteriors (T', C) that only the end of the stream completes."""
@@ -123,6 +153,10 @@ class KeywordSpotter:
                 yield values
         yield self.rest(SpottingState(held, after, self.detector.initial_state()))
 
+    def scores(self, blocks: Iterable[Tensor]) -> Iterator[NDArray[np.float64]]:
+        """What the thresholds are held against, (T', K) of each keyword, of a whole stream."""
+        return self.detector.scores(part.numpy() for part in self.posteriors(blocks))
+
     def _blocks(self, samples: Tensor) -> tuple[list[Tensor], Tensor]:
         """Whole blocks of the samples, and the rest."""
         whole = len(samples) // self.block * self.block
@@ -130,8 +164,43 @@ class KeywordSpotter:
         return [samples[start : start + self.block] for start in starts], samples[whole:].clone()
 
 
+class KeywordSpotter(Spotter):
+    """A classifier and a detector of its labels.
+
+    Use it where samples come from your own loop; ``spot_blocks`` and ``spot_recording`` run it
+    over a source. Samples are heard in blocks of one length, however they come, so that any
+    chunking gives the same detections to the bit.
+
+    Args:
+        model: A classifier. One with a causal encoder is followed frame by frame, with a
+            ``KeywordHead`` at the least cost; any other hears overlapping windows.
+        settings: Of the detector; None takes the defaults.
+        window_s: See ``seqlab.inference.posteriors.posterior_stream``.
+        hop_s: The same.
+        block_s: Seconds that are heard at a time, which add to the delay; within [0.01, 60].
+
+    Raises:
+        ModelError: The model gives no labels.
+        SeqlabError: An argument is out of range, or a threshold is for no label.
+    """
+
+    def __init__(
+        self,
+        model: SpeechModel,
+        settings: DetectorSettings | None = None,
+        *,
+        window_s: float = 1.0,
+        hop_s: float = 0.1,
+        block_s: float = 0.1,
+    ) -> None:
+        stream = posterior_stream(model, window_s=window_s, hop_s=hop_s)
+        self.labels = list(model.tokenizer.tokens)
+        detector = KeywordDetector(self.labels, stream.unit / model.sample_rate, settings)
+        super().__init__(stream, detector, model.sample_rate, block_s)
+
+
 def spot_blocks(
-    spotter: KeywordSpotter, blocks: Iterable[Tensor], gate: Gate | None = None
+    spotter: Spotter, blocks: Iterable[Tensor], gate: Gate | None = None
 ) -> Iterator[Detection]:
     """Spot keywords in a stream, each as soon as it is known.
 
@@ -179,9 +248,7 @@ def spot_recording(
     return spot_blocks(spotter, (block for block, _ in blocks), gate)
 
 
-def _spot_gated(
-    spotter: KeywordSpotter, blocks: Iterable[Tensor], gate: Gate
-) -> Iterator[Detection]:
+def _spot_gated(spotter: Spotter, blocks: Iterable[Tensor], gate: Gate) -> Iterator[Detection]:
     """Every stretch is heard by a model that begins anew; the detector goes on through the gaps.
 
     Its frames are counted from the start of the stream, those left out as posteriors of 0.

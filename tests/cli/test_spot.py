@@ -131,7 +131,13 @@ def test_bad_options(call: Call, model: Path, folder: Path, speech: Trained) -> 
         ((model, wav, "--threshold", "2"), "threshold=2.0 must be a number within"),
         ((model, wav, "--window", "0"), "window_s=0.0"),
         ((model, folder / "none.wav"), "none.wav"),
-        ((speech.run, wav), "CTCHead gives no labels to spot"),
+        ((speech.run, wav), "can spot any phrase; name it, as in --phrase 'hey sunflower'"),
+        ((model, wav, "--phrase", "a"), "KeywordHead gives no answer for each frame, so that no"),
+        ((speech.run, wav, "--phrase", "x"), "character 'x' (U+0078) is not among"),
+        ((speech.run, wav, "--phrase", " "), "is empty once normalised"),
+        ((speech.run, wav, "--phrase", "ab", "--threshold", "ac=1"), "'ac', which is none of the"),
+        ((speech.run, wav, "--phrase", "ab", "--smoothing", 1), "smoothing_s=1.0 must be 0"),
+        ((speech.run, wav, "--phrases", folder / "no.txt"), "no.txt cannot be read"),
     ]:
         outcome = call("spot", *arguments, *ALLOW)
         assert outcome.code == 2, arguments

@@ -1,4 +1,4 @@
-"""Best paths of phrases that may begin anywhere, against the best path of anything."""
+"""Best paths of phrases that may begin and end anywhere."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ from seqlab.compiled import compiled
 
 
 @compiled
-def follow(lost, quiet, edges, chains, waits, first, scores, begins, blanks, borders, found):
+def follow(
+    log_probs, quiet, edges, tops, chains, waits, first,
+    scores, begins, blanks, borders, heard, found,
+):  # fmt: skip
     """Take frames (T, K) in; the rings of state are changed in place.
 
-    A ring of D frames holds frame t at t % D. All scores are at most 0: what a path lost against
-    the best class of each of its frames.
+    A ring of D frames holds frame t at t % D. All scores are logarithms, at most 0.
 
     Args:
-        lost: (T, K), float64, of each column that a token uses.
+        log_probs: (T, K), float64, of each column that a token uses.
         quiet: (T,) of the blank.
         edges: (T,) of the best token between words; -inf where there is none.
+        tops: (T,) column that is the best class of the frame; -1: none of them.
         chains: columns (N,), offsets (M + 1,), openings (M,), closings (M,) and phrases (M,) of M
             chains of tokens: the first token of an opening waits for the end of another word, the
             last of a closing for the end of its own.
@@ -27,35 +30,41 @@ def follow(lost, quiet, edges, chains, waits, first, scores, begins, blanks, bor
         begins: ring (D, N) of its first frame.
         blanks: ring (D,) of ``quiet``.
         borders: ring (D,) of ``edges``.
+        heard: ring (D,) of ``tops``.
         found: scores, first frames and frames after the last, each (T, P), of the best path of each
             phrase that is complete at each frame; a score is the mean of its tokens.
     """
     columns, offsets, openings, closings, phrases = chains
     size, last = len(blanks), len(offsets) - 1
-    for t in range(len(lost)):
-        now = first + t
+    for t in range(len(log_probs)):
+        now, at, before = first + t, (first + t) % size, (first + t - 1) % size
         entry = _entry(blanks, borders, now, waits[1])
-        blanks[now % size], borders[now % size] = quiet[t], edges[t]
+        blanks[at], borders[at], heard[at] = quiet[t], edges[t], tops[t]
         for m in range(last):
             for n in range(offsets[m], offsets[m + 1]):
-                score, begin = scores[(now - 1) % size, n], begins[(now - 1) % size, n]
+                score, begin = scores[before, n], begins[before, n]
+                on, ends = heard[at] == heard[before] == columns[n], n == offsets[m + 1] - 1
                 if n > offsets[m]:
                     score, begin = _moved(
                         scores, begins, blanks, now, n, waits[0], columns[n] != columns[n - 1],
                         score, begin,
                     )  # fmt: skip
-                elif (entry if openings[m] else 0.0) > score:
-                    score, begin = entry if openings[m] else 0.0, now
-                scores[now % size, n] = score + lost[t, columns[n]]
-                begins[now % size, n] = begin
+                elif openings[m] and entry > score:
+                    score, begin = entry, now
+                elif not openings[m]:
+                    score, begin = 0.0, begin if on else now  # where its sound began
+                score += log_probs[t, columns[n]]
+                if on and ends and not closings[m] and scores[before, n] > score:
+                    score, begin = scores[before, n], begins[before, n]  # until its sound ends
+                scores[at, n], begins[at, n] = score, begin
             n = offsets[m + 1] - 1
-            score, at = scores[now % size, n], now
+            score, end = scores[at, n], now
             if closings[m]:
-                score, at = _closed(scores[:, n], blanks, edges[t], now, waits[1])
+                score, end = _closed(scores[:, n], blanks, edges[t], now, waits[1])
             score, p = score / (n + 1 - offsets[m]), phrases[m]
             if score > found[0][t, p]:
                 found[0][t, p] = score
-                found[1][t, p], found[2][t, p] = begins[at % size, n], at + 1
+                found[1][t, p], found[2][t, p] = begins[end % size, n], end + 1
 
 
 @compiled
