@@ -65,15 +65,18 @@ def normalizer_wiring(frontend: Frontend) -> dict[str, int]:
 
 
 def task_of(head: Head) -> str:
-    """``"transcription"`` (text) or ``"classification"`` (one label an utterance)."""
-    return "classification" if head.output == "label" else "transcription"
+    """``"transcription"`` (text), ``"classification"`` (one label) or ``"detection"`` (events)."""
+    return {"label": "classification", "events": "detection"}.get(head.output, "transcription")
 
 
 def check_task(head: Head, tokenizer: Tokenizer) -> None:
-    """Raise ModelError if one is for text and the other for labels, or their blanks differ."""
-    labels = head.output == "label"
-    if labels != (tokenizer.blank is None):
-        wanted = "labels (LabelTokenizer)" if labels else "text (with a blank)"
+    """Raise ModelError unless both are for text, labels or events, and their blanks agree."""
+    kinds = {"classification": "labels (LabelTokenizer)", "detection": "events (EventTokenizer)"}
+    given = "transcription" if tokenizer.blank is not None else "classification"
+    if tokenizer.unit == "event":
+        given = "detection"
+    if given != task_of(head):
+        wanted = kinds.get(task_of(head), "text (with a blank)")
         raise ModelError(
             f"{type(head).__name__} needs a tokenizer of {wanted}, "
             f"{type(tokenizer).__name__} is not; change the head or the text section"
@@ -96,6 +99,9 @@ def check_fit(frontend: Frontend, encoder: Encoder, head: Head, tokenizer: Token
     for name, value, other_name, other in pairs:
         if value != other:
             raise ModelError(f"{name}={value} must equal {other_name}={other}; build it with that")
+    frame_s, own = frame_seconds(frontend, encoder), getattr(head, "frame_s", None)
+    if own is not None and not math.isclose(own, frame_s, rel_tol=1e-6):
+        raise ModelError(f"head.frame_s={own} must be the model's {frame_s} s; build it with that")
 
 
 def build_parts(stored: StoredModel, allow_modules: Sequence[str]) -> dict[str, Any]:
@@ -128,7 +134,7 @@ def build_parts(stored: StoredModel, allow_modules: Sequence[str]) -> dict[str, 
     spec_augment = make("spec_augment", SpecAugment)
     encoder = make("encoder", Encoder, input_dim=frontend.output_dim)
     sizes = {"input_dim": encoder.output_dim, "num_classes": len(tokenizer)}
-    head = make("head", Head, **sizes)
+    head = make("head", Head, **sizes, frame_s=frame_seconds(frontend, encoder))
     intermediate = make("intermediate", IntermediateCTC, **sizes)
     return {
         "frontend": frontend,

@@ -20,7 +20,9 @@ import seqlab
 from seqlab import assembly, components, saving
 from seqlab.contracts import Between, Decoder, Encoder, Frontend, Head, Hypothesis
 from seqlab.decoding.default import default_decoder
+from seqlab.decoding.events import EventDecoder
 from seqlab.errors import ModelError, RecipeError, SeqlabError
+from seqlab.events.event import Event
 from seqlab.frontend.augment import SpecAugment
 from seqlab.frontend.normalize import Normalizer
 from seqlab.heads.intermediate import IntermediateCTC, Taps, check_intermediate
@@ -30,7 +32,7 @@ from seqlab.text.tokenizers import Tokenizer
 if TYPE_CHECKING:
     from seqlab.data.batch import Batch
 
-_WIRED = ("input_dim", "num_classes")
+_WIRED = ("input_dim", "num_classes", "frame_s")
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class SpeechModel(nn.Module):
 
     @property
     def task(self) -> str:
-        """``"transcription"`` (text) or ``"classification"`` (one label an utterance)."""
+        """``"transcription"``, ``"classification"`` (one label) or ``"detection"`` (events)."""
         return assembly.task_of(self.head)
 
     @property
@@ -190,6 +192,8 @@ class SpeechModel(nn.Module):
             if decoder is not None:
                 raise ModelError("this model classifies and decodes nothing; leave the decoder out")
             return [self._label_hypothesis(row) for row in log_probs]
+        if self.head.output == "events":
+            decoder = decoder or EventDecoder(self.tokenizer.tokens, self.frame_s)
         decoder = decoder or default_decoder(self.head, self.tokenizer.decode, self.frame_s)
         empty = Hypothesis((), "", -math.inf, confidence=0.0)
         return [(answers or [empty])[0] for answers in decoder.decode(log_probs, lengths)]
@@ -221,8 +225,7 @@ class SpeechModel(nn.Module):
             AudioError: A file or waveform cannot be used.
             ModelError: The model classifies instead.
         """
-        if self.head.output == "label":
-            raise ModelError("this model classifies and has no transcripts; call classify")
+        self._check_task("transcription")
         answer = partial(self.answers, decoder=decoder)
         found = self._run(recordings, sample_rate, batch_size, answer)
         empty = Hypothesis((), "", 0.0)
@@ -247,8 +250,7 @@ class SpeechModel(nn.Module):
             AudioError: A recording cannot be used, or is too short for a single frame.
             ModelError: The model transcribes instead, or ``top_k`` is out of range.
         """
-        if self.head.output != "label":
-            raise ModelError("this model transcribes and has no labels; call transcribe")
+        self._check_task("classification")
         if not 1 <= top_k <= len(self.tokenizer):
             raise ModelError(f"top_k={top_k} must be from 1 to {len(self.tokenizer)} labels")
         results = []
@@ -258,6 +260,30 @@ class SpeechModel(nn.Module):
             pairs = zip(indices.tolist(), probabilities.tolist(), strict=True)
             results.append([Classification(self.tokenizer.tokens[i], p) for i, p in pairs])
         return results
+
+    def find_events(
+        self,
+        recordings: Any,
+        sample_rate: int | None = None,
+        batch_size: int = 16,
+        decoder: EventDecoder | None = None,
+    ) -> list[list[Event]]:
+        """Sound events of each recording, by onset.
+
+        Args:
+            recordings: As in ``transcribe``.
+            sample_rate: Of the waveforms, in Hz.
+            batch_size: Recordings at a time, at least 1; does not change the answers.
+            decoder: With settings of its own; one with ``EventSettings()``, if None.
+
+        Raises:
+            AudioError: A recording cannot be used.
+            ModelError: The model finds no events.
+        """
+        self._check_task("detection")
+        answer = partial(self.answers, decoder=decoder)
+        found = self._run(recordings, sample_rate, batch_size, answer)
+        return [[] if h is None else list(h.details["events"]) for h in found]
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the model to a folder: safe files only, in one step.
@@ -302,6 +328,15 @@ class SpeechModel(nn.Module):
                 raise
             raise ModelError(f"{stored.folder / saving.CONFIG_NAME}: {error}") from error
         return model.eval()
+
+    def _check_task(self, wanted: str) -> None:
+        does = {
+            "transcription": "transcribes and has no labels; call transcribe",
+            "classification": "classifies and has no transcripts; call classify",
+            "detection": "finds sound events; call find_events",
+        }
+        if self.task != wanted:
+            raise ModelError(f"this model {does[self.task]}")
 
     def _label_hypothesis(self, log_probs: Tensor) -> Hypothesis:
         score, index = (value.item() for value in log_probs.max(dim=-1))

@@ -47,7 +47,7 @@ _COMPONENTS: dict[str, tuple[type, tuple[str, ...]]] = {  # section -> contract,
     "normalize": (Normalizer, ("input_dim", "sample_rate", "hop_length")),
     "spec_augment": (SpecAugment, ()),
     "encoder": (Encoder, ("input_dim",)),
-    "head": (Head, ("input_dim", "num_classes")),
+    "head": (Head, ("input_dim", "num_classes", "frame_s")),
     "intermediate": (IntermediateCTC, ("input_dim", "num_classes")),
 }
 _ONE_CLASS: dict[str, type] = {"spec_augment": SpecAugment, "intermediate": IntermediateCTC}
@@ -273,6 +273,7 @@ def _build_modules(recipe: Recipe, num_classes: int, background: Sequence[int]) 
     frontend = make(recipe.frontend, Frontend, "frontend")
     encoder = make(recipe.encoder, Encoder, "encoder", input_dim=frontend.output_dim)
     wired = {"input_dim": encoder.output_dim, "num_classes": num_classes}
+    frame_s = assembly.frame_seconds(frontend, encoder)
     head = recipe.head
     if not head.get("init_args", {}).get("background"):  # then it follows from the labels
         head = _without(head, "background")
@@ -282,7 +283,7 @@ def _build_modules(recipe: Recipe, num_classes: int, background: Sequence[int]) 
     return {
         "frontend": frontend,
         "encoder": encoder,
-        "head": make(head, Head, "head", **wired, **named),
+        "head": make(head, Head, "head", **wired, **named, frame_s=frame_s),
         "normalizer": make(
             recipe.normalize, Normalizer, "normalize", **assembly.normalizer_wiring(frontend)
         ),

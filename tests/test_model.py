@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from seqlab import components
+from seqlab import assembly, components
 from seqlab.audio import save_audio
 from seqlab.contracts import Encoder, Frontend, Head, Hypothesis
 from seqlab.data.batch import Batch
@@ -32,7 +32,8 @@ from seqlab.frontend.normalize import Normalizer, UtteranceCMVN
 from seqlab.heads.classifier import ClassifierHead
 from seqlab.heads.ctc import CTCHead
 from seqlab.model import Classification, SpeechModel
-from seqlab.text.tokenizers import CharacterTokenizer, LabelTokenizer
+from seqlab.text.events import EventTokenizer
+from seqlab.text.tokenizers import CharacterTokenizer, LabelTokenizer, Tokenizer
 
 RATE = 8000
 
@@ -412,10 +413,14 @@ def test_every_component_is_saved_and_loaded(part: str, class_path: str, tmp_pat
     dim = frontend.output_dim
     normalizer = components.build(specs["normalizer"], Normalizer, input_dim=dim)
     encoder = components.build(specs["encoder"], Encoder, input_dim=dim)
-    head = components.build(specs["head"], Head, input_dim=encoder.output_dim, num_classes=4)
+    wired = {"input_dim": encoder.output_dim, "num_classes": 4}
+    wired["frame_s"] = assembly.frame_seconds(frontend, encoder)
+    head = components.build(specs["head"], Head, **wired)
     labels = ["a", "b", "c"]
-    tokenizer = LabelTokenizer() if head.output == "label" else CharacterTokenizer()
+    tokenizer: Tokenizer = LabelTokenizer() if head.output == "label" else CharacterTokenizer()
     tokenizer.fit([*labels, "d"] if head.output == "label" else labels)
+    if head.output == "events":
+        tokenizer = EventTokenizer(labels=[*labels, "d"])
     SpeechModel(frontend, encoder, head, tokenizer, normalizer).save(tmp_path / "model")
     loaded = SpeechModel.load(tmp_path / "model")
     found = components.describe(getattr(loaded, part), ["input_dim", "num_classes"])

@@ -33,6 +33,7 @@ COMMANDS = {
     "classify": "the most probable labels of files",
     "wakeword": "a detector of typed phrases, from synthetic speech to the export",
     "spot": "keywords in hours of recordings, or while somebody speaks",
+    "events": "sound events in recordings: which, from when to when",
     "operating-point": "thresholds of a keyword model for a wanted rate of false alarms",
     "hard-negatives": "what a keyword model mistakes for keywords, to learn from it",
     "export": "a model as ONNX, with its front end inside, to run without torch",

@@ -37,6 +37,7 @@ def check_task(model: SpeechModel, name: str, task: str) -> None:
         does, command = {
             "transcription": ("transcribes speech", "transcribe"),
             "classification": ("classifies recordings", "classify"),
+            "detection": ("finds sound events", "events"),
         }[model.task]
         raise ModelError(f"{name} {does}; use seqlab {command}")
 

@@ -83,7 +83,7 @@ def epoch_line(row: Mapping[str, Any], last: Step | None) -> str:
     shown = {"epoch_loss": "loss", "dev_loss": "dev loss"}
     parts += [f"{text} {row[name]:.3f}" for name, text in shown.items() if row.get(name)]
     shown = {"dev_accuracy": "dev accuracy", "dev_word_error_rate": "dev word errors"}
-    shown["dev_miss_rate"] = "missed"
+    shown |= {"dev_miss_rate": "missed", "dev_event_f1": "dev event F1"}
     parts += [
         f"{text} {100 * row[name]:.1f} %"
         for name, text in shown.items()

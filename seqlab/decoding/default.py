@@ -26,6 +26,8 @@ def default_decoder(
     """
     if head.output == "label":
         raise ModelError(f"{type(head).__name__} gives labels, which no decoder reads; classify")
+    if head.output == "events":
+        raise ModelError(f"{type(head).__name__} gives events; pass an EventDecoder")
     if head.output == "tokens" and head.frame_synchronous:
         return TransducerBeamDecoder(head, decode_tokens, frame_s, beam_size=1)
     if head.output == "tokens":

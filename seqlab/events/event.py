@@ -121,12 +121,12 @@ def _parsed(part: str) -> Event:
 
 
 def to_audacity(events: Iterable[Event]) -> str:
-    """Events as a label track of Audacity: start, end and label, with tabs.
+    r"""Events as a label track of Audacity: start, end and label, with tabs.
 
     Source: Audacity manual, "Importing and Exporting Labels", standard format.
 
     >>> to_audacity([Event("one", 0.25, 0.75)])
-    '0.250000\\t0.750000\\tone\\n'
+    '0.250000\t0.750000\tone\n'
     """
     lines = [f"{e.onset_s:.6f}\t{e.offset_s:.6f}\t{e.label}\n" for e in in_order(events)]
     return "".join(lines)

@@ -29,6 +29,8 @@ def why_not_exported(model: SpeechModel) -> str | None:
             f"{name} says one token at a time, which no single graph does; export a model with "
             "CTCHead, ClassifierHead or KeywordHead"
         )
+    if model.head.output == "events":
+        return f"{name} gives events, whose export is not offered; export another model"
     return None
 
 

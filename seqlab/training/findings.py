@@ -16,6 +16,8 @@ from typing import Any
 from seqlab.errors import SeqlabError
 from seqlab.metrics import align_words, error_rate
 from seqlab.training.charts import matrix_chart
+from seqlab.training.event_figures import paired_events
+from seqlab.training.validate import HIGHER_IS_BETTER
 
 MAX_WORST = 12
 MIN_SHOWN = 4
@@ -24,6 +26,13 @@ METRIC_NAMES = {
     "word_error_rate": "word error rate",
     "character_error_rate": "character error rate",
     "accuracy": "accuracy",
+    "event_f1": "event F1 (overlap of a half)",
+    "event_precision": "event precision",
+    "event_recall": "event recall",
+    "onset_f1": "event F1 (onset within 200 ms)",
+    "segment_f1": "segment F1 (1 s)",
+    "average_precision_50": "average precision (overlap of a half)",
+    "mean_average_precision": "average precision (overlaps of 0.5 to 0.95)",
 }
 WORST_TITLE = "Utterances to look at"
 Facts = list[tuple[str, str]]
@@ -63,17 +72,18 @@ def evaluation_contents(
     split = "test" if "test" in evaluations else list(evaluations)[-1]
     evaluation = evaluations[split]
     records = evaluation["records"]
-    words = evaluation["task"] != "classification"
+    task = evaluation["task"]
+    words = task != "classification"
     references = [record["reference"] for record in records]
     hypotheses = [record["hypothesis"] for record in records]
     worst = worst_records(records, words)
     return {
         "headline": headline(evaluations, split),
         "matrix": None if words else matrix_chart(references, hypotheses),
-        "errors": error_facts(records) if words else None,
-        "confusions": frequent_confusions(records, words),
+        "errors": error_facts(records) if task == "transcription" else None,
+        "confusions": [] if task == "detection" else frequent_confusions(records, words),
         "speakers": speaker_rows(records, evaluation["metric"]),
-        "worst": [show(record, words, i < max_pictures) for i, record in enumerate(worst)],
+        "worst": [show(record, task, i < max_pictures) for i, record in enumerate(worst)],
         "worst_title": WORST_TITLE,
     }
 
@@ -139,7 +149,7 @@ def speaker_rows(
 
     Args:
         records: As ``Evaluation.to_dict`` makes them.
-        metric: "accuracy" or "word_error_rate".
+        metric: "accuracy", "event_f1" or "word_error_rate".
         most: The worst speakers to keep; None keeps all.
     """
     by_speaker: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
@@ -152,7 +162,7 @@ def speaker_rows(
     for speaker, own in by_speaker.items():
         length = sum(record["reference_length"] for record in own)
         error = sum(record["errors"] for record in own) / max(length, 1)
-        value = 1 - error if metric == "accuracy" else error
+        value = 1 - error if metric in HIGHER_IS_BETTER else error
         rows.append((error, {"speaker": speaker, "utterances": len(own), "value": value}))
     rows.sort(key=lambda row: (-row[0], row[1]["speaker"]))
     return [
@@ -187,17 +197,27 @@ def aligned(record: Mapping[str, Any], words: bool) -> list[dict[str, Any]]:
     return [{"reference": r, "hypothesis": h, "wrong": r != h} for r, h in pairs]
 
 
-def show(record: Mapping[str, Any], words: bool, with_picture: bool) -> dict[str, Any]:
+def paired(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """True and found events side by side; "" where one has no counterpart."""
+    pairs = paired_events(record["reference"], record["hypothesis"])
+    return [{"reference": r, "hypothesis": h, "wrong": not (r and h)} for r, h in pairs]
+
+
+def show(record: Mapping[str, Any], task: str, with_picture: bool) -> dict[str, Any]:
     """One utterance as the template shows it."""
     picture, sound = recording_uris(record) if with_picture else (None, None)
     sure = f"{100 * record['confidence']:.0f} % confident"
     count, length = record["errors"], record["reference_length"]
-    note = f"{_count(count, 'error')} in {_count(length, 'word')}, {sure}" if words else sure
+    note, events = sure, task == "detection"
+    if task == "transcription":
+        note = f"{_count(count, 'error')} in {_count(length, 'word')}, {sure}"
+    elif events:
+        note = f"{_count(count, 'event')} missed or wrong, {sure}"
     return {
         "id": record["id"],
         "speaker": record["speaker"],
         "note": f"{note}, {record['duration_s']:.1f} s",
-        "words": aligned(record, words),
+        "words": paired(record) if events else aligned(record, task == "transcription"),
         "picture": picture,
         "width": round(max(120, 190 * record["duration_s"])),
         "audio": sound,

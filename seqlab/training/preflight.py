@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from seqlab.data.config import DataConfig
 from seqlab.data.manifest import Utterance
 from seqlab.errors import DataError
 from seqlab.lengths import ctc_required_length
@@ -46,6 +47,23 @@ def check_targets(utterances: Sequence[Utterance], tokenizer: Tokenizer, split: 
         first, ids = next(iter(problems.items()))
         others = f" ({len(problems) - 1} more such problems)" if len(problems) > 1 else ""
         raise DataError(f"{split} utterance(s) {listed(ids)}: {first}{others}")
+
+
+def check_event_data(data: DataConfig) -> None:
+    """Raise DataError if training would move sounds away from the times of their events."""
+    augment = data.augment
+    moving = {
+        "augment.speeds": any(factor != 1 for factor in augment.speeds),
+        "augment.time_shift_s": augment.time_shift_s > 0,
+        "augment.edges_s": augment.edges_s > 0,
+        "unknown": data.unknown.per_epoch > 0,
+        "silence": data.silence.per_epoch > 0,
+    }
+    for name, used in moving.items():
+        if used:
+            raise DataError(
+                f"data.{name} is not for events, whose times it does not know; leave it out"
+            )
 
 
 def trained_on(splits: Mapping[str, Sequence[Utterance]]) -> list[str]:

@@ -14,7 +14,13 @@ from seqlab.errors import DataError
 from seqlab.training.config import TrainingConfig
 from seqlab.training.label_objective import LabelObjective, label_objective, teacher_mark
 from seqlab.training.optim import OptimizerConfig
-from seqlab.training.preflight import check_targets, drop_too_short, listed, trained_on
+from seqlab.training.preflight import (
+    check_event_data,
+    check_targets,
+    drop_too_short,
+    listed,
+    trained_on,
+)
 from seqlab.training.schedule import ScheduleConfig
 from seqlab.training.session import LoopSettings
 from seqlab.training.warm_start import WarmStart, WarmStartConfig, warm_start
@@ -102,6 +108,8 @@ def prepare(
     splits = {name: _load(recipe.data, name) for name in ("train", "dev", "test")}
     if not splits["train"]:
         raise DataError("the training set has 0 utterances, must have at least 1; see data.train")
+    if tokenizer.unit == "event":
+        check_event_data(recipe.data)
     targets = [u.target for u in splits["train"] if u.target is not None]
     sections, left_out = make_sections(recipe.data, targets)
     tokenizer.fit([*targets, *(part.label for part in sections)])

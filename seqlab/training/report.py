@@ -115,6 +115,7 @@ def training_charts(rows: Sequence[Mapping[str, Any]]) -> list[Chart]:
             from_zero=True,
         ),
         line_chart("Accuracy on dev", series(accuracy="dev_accuracy")),
+        line_chart("Events on dev, F1", series(overlap="dev_event_f1", onset="dev_onset_f1")),
         line_chart("Missed keywords on dev", series(missed="dev_miss_rate"), from_zero=True),
         line_chart("Learning rate", series(learning_rate="learning_rate"), from_zero=True),
         line_chart("Gradient norm", series(norm="gradient_norm"), from_zero=True),

@@ -1,11 +1,11 @@
-"""Evaluation of a model on a set of utterances: loss, error rate or accuracy, and every answer."""
+"""Evaluation of a model on a set of utterances: loss, figure of its task, and every answer."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import distributed
@@ -16,15 +16,35 @@ from seqlab.data.loader import make_loader
 from seqlab.data.manifest import Utterance
 from seqlab.data.sampling import BucketBatchSampler
 from seqlab.errors import DataError
+from seqlab.events.event import Event
 from seqlab.intervals import bootstrap_interval, wilson_interval
 from seqlab.metrics import error_rate
 from seqlab.recordings import evaluating
+from seqlab.training.event_figures import event_figures
 from seqlab.training.preflight import check_targets
 
 if TYPE_CHECKING:
     from seqlab.model import SpeechModel
 
-Answer = tuple[str, str, float, float]  # id, hypothesis, confidence, loss
+HIGHER_IS_BETTER = ("accuracy", "event_f1")
+
+
+class Answer(NamedTuple):
+    """What a model says of one utterance.
+
+    Args:
+        id: Of the utterance.
+        hypothesis: The text, label, or events as text.
+        confidence: In [0, 1].
+        loss: Of the reference.
+        candidates: Everything that may be an event, with scores.
+    """
+
+    id: str
+    hypothesis: str
+    confidence: float
+    loss: float
+    candidates: Sequence[Event] = ()
 
 
 @dataclass(frozen=True)
@@ -39,8 +59,9 @@ class UtteranceRecord:
         speaker: None where unknown.
         loss: Of the reference, natural logarithm; None where it is infinite, as for an utterance
             too short for its transcript.
-        errors: Word errors, or 1 for a wrong label and 0 for a right one.
-        reference_length: Words of the reference; 1 for a label.
+        errors: Word errors; 1 for a wrong label and 0 for a right one; missed and wrong events.
+        reference_length: Words of the reference; 1 for a label; events of reference and answer
+            together, so that 1 less the share of errors is their F1.
         path: Audio file.
         start_s: Where the utterance begins in it.
         duration_s: How long it is.
@@ -64,10 +85,10 @@ class Evaluation:
     """Figures of a model on a set of utterances.
 
     Args:
-        task: "transcription" or "classification".
+        task: "transcription", "classification" or "detection".
         loss: Mean over the utterances whose loss is finite; NaN where none is.
-        metric: "word_error_rate" or "accuracy".
-        value: The figure; error rates are at least 0, an accuracy is in [0, 1].
+        metric: "word_error_rate", "accuracy" or "event_f1".
+        value: The figure; error rates are at least 0, the others in [0, 1].
         figures: All figures by name, ``metric`` among them.
         records: The utterances, in the order they were given.
     """
@@ -97,7 +118,7 @@ class Evaluation:
     @property
     def error(self) -> float:
         """The figure as an error, lower is better."""
-        return 1 - self.value if self.metric == "accuracy" else self.value
+        return 1 - self.value if self.metric in HIGHER_IS_BETTER else self.value
 
     def interval(
         self, *, by_speaker: bool = False, confidence: float = 0.95
@@ -111,14 +132,14 @@ class Evaluation:
                 speakers said everything.
             confidence: Share of the draws within the interval, in (0, 1).
         """
-        right = self.metric == "accuracy"
+        right = self.metric in HIGHER_IS_BETTER
         groups = [r.speaker or r.id for r in self.records] if by_speaker else None
         if len(set(groups or self.ids)) < 2 or not math.isfinite(self.value):
             return None
-        if right and groups is None:
+        if self.metric == "accuracy" and groups is None:
             total = len(self.records)
             return wilson_interval(total - sum(r.errors for r in self.records), total, confidence)
-        counts = [1 - r.errors if right else r.errors for r in self.records]
+        counts = [r.reference_length - r.errors if right else r.errors for r in self.records]
         weights = [r.reference_length for r in self.records]
         return bootstrap_interval(counts, weights, groups, confidence=confidence)
 
@@ -171,7 +192,7 @@ def evaluate(
     if not found:
         raise DataError("0 utterances cannot be evaluated; name a manifest that has some")
     answers = _gathered(_own_answers(model, dataset, batch_size, num_workers, progressed, decoder))
-    by_id = {answer[0]: answer for answer in answers}
+    by_id = {answer.id: answer for answer in answers}
     references = [model.tokenizer.normalize(u.target or "") for u in found]
     return summarize(model.task, found, references, [by_id[u.id] for u in found])
 
@@ -224,13 +245,13 @@ def _gathered(own: list[Answer]) -> list[Answer]:
 
 
 def _answers(model: SpeechModel, batch: Batch, decoder: Decoder | None) -> list[Answer]:
-    """(id, hypothesis, confidence, loss) of each utterance of a batch."""
+    """The answer to each utterance of a batch."""
     encoded, lengths = model.encode(batch.waveform, batch.lengths)
     hypotheses = model.answers(encoded, lengths, decoder)
     losses = model.head.loss(encoded, lengths, batch.targets, batch.target_lengths).tolist()
     return [
-        (name, hypothesis.text, hypothesis.confidence, loss)
-        for name, hypothesis, loss in zip(batch.ids, hypotheses, losses, strict=True)
+        Answer(name, said.text, said.confidence, loss, said.details.get("candidates", ()))
+        for name, said, loss in zip(batch.ids, hypotheses, losses, strict=True)
     ]
 
 
@@ -238,12 +259,12 @@ def summarize(
     task: str,
     utterances: Sequence[Utterance],
     references: Sequence[str],
-    answers: Sequence[Answer],
+    answers: Sequence[Answer | tuple[str, str, float, float]],
 ) -> Evaluation:
-    """Figures and records of the answers (id, hypothesis, confidence, loss) to utterances.
+    """Figures and records of the answers to utterances.
 
     Args:
-        task: "transcription" or "classification".
+        task: "transcription", "classification" or "detection".
         utterances: At least one.
         references: Their targets, normalised as the model's answers are.
         answers: In the same order.
@@ -255,6 +276,9 @@ def summarize(
         sizes = [alignment.reference_length for alignment in words.alignments]
         characters = error_rate(references, hypotheses, unit="character")
         figures = {"word_error_rate": words.rate, "character_error_rate": characters.rate}
+    elif task == "detection":
+        candidates = [Answer(*answer).candidates for answer in answers]
+        errors, sizes, figures = event_figures(references, hypotheses, candidates)
     else:
         errors = [int(r != h) for r, h in zip(references, hypotheses, strict=True)]
         sizes = [1] * len(errors)
@@ -273,7 +297,7 @@ def summarize(
             start_s=u.start_s,
             duration_s=u.duration_s,
         )
-        for u, reference, (_, hypothesis, confidence, loss), wrong, size in zip(
+        for u, reference, (_, hypothesis, confidence, loss, *_), wrong, size in zip(
             utterances, references, answers, errors, sizes, strict=True
         )
     ]

@@ -29,6 +29,13 @@ COLUMNS = (
     "dev_word_error_rate",
     "dev_character_error_rate",
     "dev_miss_rate",
+    "dev_event_f1",
+    "dev_event_precision",
+    "dev_event_recall",
+    "dev_onset_f1",
+    "dev_segment_f1",
+    "dev_average_precision_50",
+    "dev_mean_average_precision",
 )
 
 

@@ -11,6 +11,7 @@ import torch
 from seqlab.audio import save_audio
 from seqlab.data.config import split_path
 from seqlab.data.manifest import Utterance, write_manifest
+from seqlab.events.event import Event
 from seqlab.inference.live import LiveTranscriber
 from seqlab.model import SpeechModel
 from seqlab.recipe import Recipe, check_recipe, load_recipe, train_recipe
@@ -35,8 +36,8 @@ def test_recipe_is_checked(path: Path, tmp_path: Path) -> None:
     recipe = load_recipe(path)
     summary = check_recipe(recipe)
     assert summary.parameters > 0
-    keywords = path.relative_to(RECIPES).parts[0] == "kws"
-    assert summary.task == ("classification" if keywords else "transcription")
+    tasks = {"kws": "classification", "events": "detection"}
+    assert summary.task == tasks.get(path.relative_to(RECIPES).parts[0], "transcription")
     assert recipe.synthetic == ("synthetic" in f"{path.parent.name} {path.stem}")
     assert recipe.title and recipe.data.root.startswith("data/")
     (tmp_path / "resolved.yaml").write_text(recipe.to_yaml())
@@ -68,7 +69,8 @@ def test_recipe_trains_two_steps(path: Path, tmp_path: Path) -> None:
     model = SpeechModel.load(tmp_path / "run" / "model")
     assert model.facts["synthetic"] == recipe.synthetic
     wav = next((tmp_path / "data").glob("*.wav"))
-    assert len(model.transcribe(wav) if model.task == "transcription" else model.classify(wav)) == 1
+    answers = {"transcription": model.transcribe, "classification": model.classify}
+    assert len(answers.get(model.task, model.find_events)(wav)) == 1
     if recipe.encoder.get("init_args", {}).get("dynamic_chunks"):
         model.encoder.chunk_frames = 8  # type: ignore[assignment]
         LiveTranscriber(model)  # refuses what cannot stream
@@ -78,7 +80,8 @@ def make_corpus(folder: Path, recipe: Recipe, speakers: tuple[str, ...]) -> None
     """Noise of a second or so, said to be words by ``speakers``, as the recipe's splits."""
     folder.mkdir()
     rate = int(recipe.frontend["init_args"]["sample_rate"])
-    field = "label" if recipe.text["class_path"].endswith("LabelTokenizer") else "transcript"
+    kind = recipe.text["class_path"].rpartition(".")[2]
+    field = {"LabelTokenizer": "label", "EventTokenizer": "events"}.get(kind, "transcript")
     generator = torch.Generator().manual_seed(0)
     data = recipe.data
     other = {*data.unknown.sources, *data.silence.sources, *data.negatives}
@@ -91,6 +94,8 @@ def make_corpus(folder: Path, recipe: Recipe, speakers: tuple[str, ...]) -> None
             waveform = torch.randn(rate + 100 * number, generator=generator) * 0.1
             save_audio(folder / f"{name}.wav", waveform, rate)
             target: dict[str, Any] = {field: WORDS[number // len(speakers) % 2]}
+            if field == "events":
+                target[field] = (Event(target[field], 0.25, 0.75),)
             target = {} if split in other else target
             speaker = speakers[number % len(speakers)]
             utterances.append(

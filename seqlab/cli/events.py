@@ -1,0 +1,132 @@
+"""Sound events in recordings: which, from when to when.
+
+Each event is a line: onset and offset in seconds, label and score, with the path before them
+where several files are named. The format tsv is a label track that Audacity imports.
+
+example: seqlab events runs/events street.wav
+example: seqlab events runs/events street.wav --format tsv > street.txt
+example: seqlab events runs/events *.wav --threshold 0.4 --threshold noise=0.7 --format json
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from seqlab.cli import recognise
+from seqlab.errors import DataError
+
+if TYPE_CHECKING:
+    from seqlab.decoding.events import EventSettings
+    from seqlab.events.event import Event
+
+_OPTIONS = {  # option -> setting, what it means
+    "release": "share of the threshold that an event may fall to before it ends; default: 0.6",
+    "median": "seconds of the median that smooths probabilities; default: 0.1",
+    "min-gap": "events of a label nearer than this are joined, in seconds; default: 0.1",
+    "min-duration": "shorter events are dropped, in seconds; default: 0.08",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Describe ``seqlab events``."""
+    from seqlab.cli.train import add_allow_module
+
+    parser.add_argument("model", metavar="MODEL", help="a model or run folder")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="audio files of any length")
+    parser.add_argument(
+        "--format",
+        choices=("txt", "json", "tsv"),
+        default="txt",
+        help="tsv: a label track for Audacity, of one file",
+    )
+    parser.add_argument(
+        "--threshold",
+        action="append",
+        default=[],
+        metavar="SCORE",
+        help="probability that an event reaches, in (0, 1], or LABEL=SCORE for one label; may be "
+        "repeated; default: 0.5",
+    )
+    for name, text in _OPTIONS.items():
+        parser.add_argument(f"--{name}", type=float, metavar="X", help=text)
+    add_allow_module(parser)
+
+
+def chosen_settings(args: argparse.Namespace, labels: Sequence[str]) -> EventSettings:
+    """The settings that the options ask for.
+
+    Raises:
+        DataError: a threshold is no number, or of a label that the model does not have.
+    """
+    from seqlab.checks import did_you_mean
+    from seqlab.decoding.events import EventSettings
+
+    names = {"release": "release", "median": "median_s"}
+    names |= {"min_gap": "min_gap_s", "min_duration": "min_duration_s"}
+    given = {own: getattr(args, name) for name, own in names.items()}
+    values = {name: value for name, value in given.items() if value is not None}
+    thresholds: dict[str, float] = {}
+    for text in args.threshold:
+        label, _, number = text.rpartition("=")
+        try:
+            level = float(number)
+        except ValueError:
+            raise DataError(
+                f"--threshold {text} must be a number, or LABEL=NUMBER, such as 0.5"
+            ) from None
+        if not label:
+            values["threshold"] = level
+        elif label not in labels:
+            raise DataError(f"--threshold {text}: no label {label!r}{did_you_mean(label, labels)}")
+        else:
+            thresholds[label] = level
+    return EventSettings(**values, thresholds=thresholds)
+
+
+def print_events(found: dict[str, list[Event]], form: str) -> None:
+    """Print the events of each file."""
+    from seqlab.events.event import to_audacity, to_json
+
+    if form == "json":
+        print(to_json(found))
+    for file, events in found.items() if form != "json" else ():
+        if form == "tsv":
+            print(to_audacity(events), end="")
+            continue
+        for event in events:
+            times = f"{event.onset_s:.2f}", f"{event.offset_s:.2f}"
+            name = [file] if len(found) > 1 else []
+            print("\t".join([*name, *times, event.label, f"{event.score:.3f}"]))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Find events."""
+    if args.format == "tsv" and len(args.files) > 1:
+        raise DataError(
+            f"--format tsv is the label track of one recording, not of {len(args.files)}; name "
+            "one file at a time"
+        )
+    from seqlab.cli.locate import load_model, warn_if_synthetic
+    from seqlab.cli.terminal import Progress
+    from seqlab.errors import AudioError
+    from seqlab.inference.events import events_of_file
+
+    model = load_model(args.model, args.allow_module)
+    recognise.check_task(model, args.model, "detection")
+    settings = chosen_settings(args, model.tokenizer.tokens)
+    warn_if_synthetic(model)
+    failed: list[str] = []
+    found: dict[str, list[Event]] = {}
+    with Progress(len(args.files), "files") as progress:
+        for done, file in enumerate(args.files, start=1):
+            try:
+                found[file] = events_of_file(model, file, settings)
+            except AudioError as error:
+                text = str(error)
+                failed.append(text if file in text else f"{file}: {text}")
+            progress.update(done)
+    print_events(found, args.format)
+    recognise.raise_failed(failed, len(args.files))
+    return 0
