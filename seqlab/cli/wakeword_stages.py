@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 BASE = "recipes/kws/wakeword/mdtc.yaml"
 SETTINGS, SCRIPT, RECIPE, RESULT = "wakeword.json", "script.tsv", "recipe.yaml", "result.json"
-PLACES = ("noise", "negatives")
+OPTIONS, PLACES = ("voices", "copies", "seed", "hours"), ("noise", "negatives")
 _CHECKED_ON = 4  # recordings that the export is held against torch on
 
 
@@ -28,7 +28,7 @@ def write_script(folder: Path, settings: dict[str, Any]) -> None:
 
     if (folder / SCRIPT).is_file():
         return
-    check_options(settings["voices"], settings["copies"], settings["seed"], settings["hours"])
+    check_options(**{name: settings[name] for name in (*OPTIONS, *PLACES)})
     lexicon = Lexicon.english(stress=True)
     phrases, notes = check_phrases(settings["phrases"], lexicon)
     for note in notes:
@@ -44,8 +44,7 @@ def make_speech(folder: Path, settings: dict[str, Any], quiet: bool) -> None:
     from seqlab.data.corpora import prepare
     from seqlab.data.corpora.typed_phrases import read_script, speak, voice_plans
 
-    names = ("voices", "copies", "seed", "hours")
-    options = {name: settings[name] for name in names}
+    options = {name: settings[name] for name in OPTIONS}
     plans = voice_plans(read_script(folder / SCRIPT), **options)
     with Progress(len(plans), "voices") as progress:
         speak(plans, folder / "data" / "speech", lambda done, _: progress.update(done))

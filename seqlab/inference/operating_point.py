@@ -260,7 +260,7 @@ def choose(
         if not highest < np.inf:
             raise ModelError(
                 f"{label!r} has more than {wanted:g} false alarms per hour at every threshold; "
-                "train with harder negatives, or allow more"
+                "train longer or with harder negatives, or allow more"
             )
         fits = (curve.false_alarms_per_hour[:-1] <= wanted) & (
             curve.false_rejection_rates[:-1] == missed

@@ -93,8 +93,9 @@ def check_phrases(texts: Sequence[str], lexicon: Lexicon) -> tuple[list[Phrase],
         raise DataError("no phrase; type at least one")
     speller = Speller(lexicon)
     phrases = [speller.phrase(text) for text in texts]
-    for place, phrase in enumerate(phrases):
-        if phrase.label in {other.label for other in phrases[:place]}:
+    labels = [phrase.label for phrase in phrases]
+    for phrase in phrases:
+        if labels.count(phrase.label) > 1:
             raise DataError(f"phrase {phrase.label!r} is there twice; leave one out")
         for other in phrases:
             if other is not phrase and speller.may_hold(other.words, [phrase]):

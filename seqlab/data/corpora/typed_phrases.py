@@ -123,8 +123,13 @@ def voice_plans(
     return made
 
 
-def check_options(voices: int, copies: int, seed: int, hours: float) -> None:
-    """Raise DataError where an option of ``prepare`` is out of range."""
+def check_options(
+    voices: int, copies: int, seed: int, hours: float, noise: str = "", negatives: str = ""
+) -> None:
+    """Raise DataError where an option of ``prepare`` is out of range or cannot be read."""
+    _noise(noise)
+    if negatives:
+        read_manifest(negatives)
     if voices < 2:
         raise DataError(f"voices={voices} must be 2 or more, one for each of train and dev")
     if not 0 < hours <= 100:
