@@ -43,7 +43,7 @@ def test_phrases_of_the_command_line_and_of_a_file(call: Call, model: Path, fold
     assert [fact["label"] for fact in facts] == ["CAB", "CAB"]
     assert facts[0]["start_s"] == pytest.approx(1.0 + 3 * LETTER_S, abs=0.03)
     assert facts[0]["time_s"] == pytest.approx(1.0 + 6 * LETTER_S, abs=0.06)
-    assert "phrase 'CAB' has 3 letters; with fewer than 5" in outcome.err
+    assert "phrase 'CAB' has 3 letters; with fewer than 6" in outcome.err
     assert "the threshold 0.4 is a guess" in outcome.err
     (folder / "list.txt").write_text("cab\nab cab\t0.3\n\nabc\t1\n", encoding="utf-8")
     listed = call("spot", model, wav, "--phrases", folder / "list.txt", *ALLOW)
