@@ -60,7 +60,7 @@ class TestPlans:
         plans = voice_plans(many, **{**OPTIONS, "hours": 1.0})
         sentences = {s.text for s in many if s.kind == "sentence"}
         said = [p.per_word * len(sentences & {*p.words}) for s, p in plans if s == "dev"]
-        assert abs(sum(said) - 3600 / 3.3) < 30
+        assert abs(sum(said) - 3600 / 2.9) < 30
 
     @pytest.mark.parametrize(
         ("change", "says"),
