@@ -85,8 +85,8 @@ def chosen_settings(args: argparse.Namespace, labels: Sequence[str]) -> EventSet
     return EventSettings(**values, thresholds=thresholds)
 
 
-def print_events(found: dict[str, list[Event]], form: str) -> None:
-    """Print the events of each file."""
+def print_events(found: dict[str, list[Event]], form: str, named: bool) -> None:
+    """Print the events of each file, with its name if ``named``."""
     from seqlab.events.event import to_audacity, to_json
 
     if form == "json":
@@ -97,7 +97,7 @@ def print_events(found: dict[str, list[Event]], form: str) -> None:
             continue
         for event in events:
             times = f"{event.onset_s:.2f}", f"{event.offset_s:.2f}"
-            name = [file] if len(found) > 1 else []
+            name = [file] if named else []
             print("\t".join([*name, *times, event.label, f"{event.score:.3f}"]))
 
 
@@ -127,6 +127,6 @@ def run(args: argparse.Namespace) -> int:
                 text = str(error)
                 failed.append(text if file in text else f"{file}: {text}")
             progress.update(done)
-    print_events(found, args.format)
+    print_events(found, args.format, len(args.files) > 1)
     recognise.raise_failed(failed, len(args.files))
     return 0
