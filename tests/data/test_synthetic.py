@@ -85,6 +85,7 @@ def test_every_setting_is_in_the_key() -> None:
         replace(PLAN, voices=PLAN.voices[:2]),
         replace(PLAN, per_word=3),
         replace(PLAN, seed=0),
+        replace(PLAN, lively=True),
     ]
     assert len({plan.key for plan in plans}) == len(plans)
 
