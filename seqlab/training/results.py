@@ -249,7 +249,9 @@ def _thousands(count: int) -> str:
 
 def marked_table(folder: Path) -> str:
     """The block of the README that belongs to ``folder/results.json``."""
-    begin = BEGIN.format(folder="/".join(folder.resolve().parts[-3:]))
+    parts = folder.resolve().parts
+    first = -3 if "recipes" not in parts[-3:] else parts[-3:].index("recipes") - len(parts[-3:])
+    begin = BEGIN.format(folder="/".join(parts[first:]))
     table = results_table(read_results(folder / "results.json"))
     return f"{begin}\n{table}\n{END}"
 
