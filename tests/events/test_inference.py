@@ -87,6 +87,7 @@ def small_recipe(root: Path, **data: object) -> dict[str, object]:
     return raw
 
 
+@pytest.mark.slow
 def test_tones_are_learnt(tmp_path: Path) -> None:
     """Through recipe, training, evaluation and the saved model: nearly every tone is found."""
     words = make_words(tmp_path / "words")
