@@ -8,7 +8,7 @@ import platform
 
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_MAX = -4
-_SETTINGS = (
+SETTINGS = (
     "GLIBC_TUNABLES",
     "MALLOC_TRIM_THRESHOLD_",
     "MALLOC_MMAP_MAX_",
@@ -28,7 +28,7 @@ def keep_freed_memory() -> bool:
 
     Source: mallopt(3).
     """
-    if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in _SETTINGS):
+    if platform.libc_ver()[0] != "glibc" or any(name in os.environ for name in SETTINGS):
         return False
     mallopt = ctypes.CDLL(None).mallopt
     return bool(mallopt(_M_TRIM_THRESHOLD, -1)) and bool(mallopt(_M_MMAP_MAX, 0))
