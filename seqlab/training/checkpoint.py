@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -142,9 +143,22 @@ def save_checkpoint(
 
 
 def load_checkpoint(
-    path: Path, *, seed: int, settings: Mapping[str, Any], data_fingerprint: str
+    path: Path,
+    *,
+    seed: int,
+    settings: Mapping[str, Any],
+    data_fingerprint: str,
+    defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> tuple[dict[str, Any], TrainingState]:
     """Load a checkpoint to resume from, if it belongs to this very training.
+
+    Args:
+        path: The checkpoint.
+        seed: Of this training.
+        settings: Its recipe.
+        data_fingerprint: Of its utterances.
+        defaults: Settings that an older version did not know and therefore did not write, with
+            the values that change nothing.
 
     Returns:
         The whole content, and the state in it.
@@ -161,7 +175,7 @@ def load_checkpoint(
             f"{path} holds {', '.join(map(str, content))}, must be the checkpoint of a training; "
             "restore checkpoints/last.pt, or start again in another folder"
         )
-    changed = changed_settings(content["settings"], plain(settings))
+    changed = changed_settings(content["settings"], plain(settings), plain(defaults))
     if content["seed"] != seed and "seed" not in changed:
         changed.insert(0, "seed")
     if changed:
@@ -177,13 +191,21 @@ def load_checkpoint(
     return content, TrainingState(**content["state"])
 
 
-def changed_settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+def changed_settings(
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    defaults: Mapping[str, Any] = MappingProxyType({}),
+) -> list[str]:
     """Dotted names of the settings that differ, apart from `FREE_SETTINGS`.
+
+    What ``before`` lacks counts as having its default.
 
     >>> changed_settings({"head": {"dropout": 0.1}}, {"head": {"dropout": 0.2}})
     ['head.dropout']
     """
     old, new = flatten(before), flatten(after)
+    unset = {key: value for key, value in flatten(defaults).items() if key in new}
+    old = unset | old
     return sorted(
         key
         for key in old.keys() | new.keys()

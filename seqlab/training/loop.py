@@ -134,6 +134,7 @@ def _begin(
             seed=settings.seed,
             settings=settings.recipe,
             data_fingerprint=mark,
+            defaults=settings.defaults,
         )
         _restore(model, content["model"], folder)
     elif settings.fit_normalizer:

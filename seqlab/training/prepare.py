@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -169,9 +170,26 @@ def _loop_settings(recipe: TrainableRecipe, objective: LabelObjective | None) ->
         data=recipe.data,
         seed=recipe.seed,
         recipe=recipe.as_dict() | teacher_mark(recipe.training),
+        defaults={
+            name: _defaults(getattr(recipe, name))
+            for name in ("data", "optimizer", "schedule", "training")
+        },
         fit_normalizer="normalizer" not in taken,
         objective=objective,
     )
+
+
+def _defaults(config: Any) -> dict[str, Any]:
+    """The defaults of a section's settings, those of the sections within it included."""
+    found: dict[str, Any] = {}
+    for item in dataclasses.fields(config):
+        if item.default_factory is not dataclasses.MISSING:
+            value: Any = item.default_factory()
+            nested = dataclasses.is_dataclass(value)
+            found[item.name] = dataclasses.asdict(value) if nested else value
+        elif item.default is not dataclasses.MISSING:
+            found[item.name] = item.default
+    return found
 
 
 def _load(data: DataConfig, split: Any) -> list[Utterance]:

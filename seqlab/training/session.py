@@ -50,6 +50,7 @@ class LoopSettings:
         data: Batches and workers; its manifests are not read here.
         seed: Of the order of utterances and all random numbers, at least 0.
         recipe: The resolved recipe, plain values; resuming with another one is refused.
+        defaults: What a recipe of an older version, which lacks a setting, means by that.
         fit_normalizer: Whether to fit a normalizer that can be fitted.
         objective: Of a classifier; None for the loss of its head.
         judge: Gives the "miss_rate" of ``training.monitor``.
@@ -61,6 +62,7 @@ class LoopSettings:
     data: DataConfig
     seed: int = 0
     recipe: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     fit_normalizer: bool = True
     objective: LabelObjective | None = None
     judge: Judge | None = None

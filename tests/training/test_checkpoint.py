@@ -137,6 +137,9 @@ def test_changed_settings() -> None:
     before = {"a": {"b": 1, "c": [1, 2]}, "title": "x", "data": {"num_workers": 0}, "gone": None}
     after = {"a": {"b": 1, "c": [1, 3]}, "title": "y", "data": {"num_workers": 2}, "new": {}}
     assert changed_settings(before, after) == ["a.c", "gone", "new"]
+    old, now = {"a": {"b": 1}}, {"a": {"b": 1, "later": 0, "other": 2}, "part": {"of": [1]}}
+    defaults = {"a": {"b": 9, "later": 0, "other": 3}, "part": None, "left": 1}
+    assert changed_settings(old, now, defaults) == ["a.other", "part.of"]
 
 
 values = st.recursive(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from seqlab.errors import TrainingError
+from seqlab.training.checkpoint import load_safely, save_atomically
 from seqlab.training.run import processor_name
 
 from .corpus import make_corpus, make_recipe, run
@@ -46,3 +47,18 @@ def test_a_refused_resumption_leaves_the_recipe(tmp_path: Path) -> None:
     renamed = make_recipe(root, "classification", training__epochs=1, title="new")
     run(renamed, tmp_path / "run", resume=True)
     assert "title: new" in (tmp_path / "run" / "recipe.yaml").read_text()
+
+
+def test_a_run_of_an_older_version_resumes(tmp_path: Path) -> None:
+    """Its checkpoint lacks the settings that came later; they may be there if they do nothing."""
+    root = make_corpus(tmp_path / "corpus", "classification", train=6, other=3)
+    run(make_recipe(root, "classification", training__epochs=1), tmp_path / "run")
+    path = tmp_path / "run" / "checkpoints" / "last.pt"
+    content = load_safely(path)
+    del content["settings"]["training"]["mixup"], content["settings"]["data"]["silence"]
+    save_atomically(content, path)
+    run(make_recipe(root, "classification", training__epochs=1), tmp_path / "run", resume=True)
+    save_atomically(content, path)
+    changed = make_recipe(root, "classification", training__epochs=1, training__mixup=0.3)
+    with pytest.raises(TrainingError, match=r"in training\.mixup, must be the same"):
+        run(changed, tmp_path / "run", resume=True)
