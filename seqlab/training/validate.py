@@ -259,7 +259,7 @@ def summarize(
     task: str,
     utterances: Sequence[Utterance],
     references: Sequence[str],
-    answers: Sequence[Answer | tuple[str, str, float, float]],
+    answers: Sequence[Answer],
 ) -> Evaluation:
     """Figures and records of the answers to utterances.
 
@@ -269,7 +269,7 @@ def summarize(
         references: Their targets, normalised as the model's answers are.
         answers: In the same order.
     """
-    hypotheses = [answer[1] for answer in answers]
+    hypotheses = [answer.hypothesis for answer in answers]
     if task == "transcription":
         words = error_rate(references, hypotheses, unit="word")
         errors = [alignment.errors for alignment in words.alignments]
@@ -277,7 +277,7 @@ def summarize(
         characters = error_rate(references, hypotheses, unit="character")
         figures = {"word_error_rate": words.rate, "character_error_rate": characters.rate}
     elif task == "detection":
-        candidates = [Answer(*answer).candidates for answer in answers]
+        candidates = [answer.candidates for answer in answers]
         errors, sizes, figures = event_figures(references, hypotheses, candidates)
     else:
         errors = [int(r != h) for r, h in zip(references, hypotheses, strict=True)]
@@ -287,17 +287,17 @@ def summarize(
         UtteranceRecord(
             id=u.id,
             reference=reference,
-            hypothesis=hypothesis,
-            confidence=confidence,
+            hypothesis=answer.hypothesis,
+            confidence=answer.confidence,
             speaker=u.speaker,
-            loss=_finite(loss),
+            loss=_finite(answer.loss),
             errors=wrong,
             reference_length=size,
             path=str(u.path),
             start_s=u.start_s,
             duration_s=u.duration_s,
         )
-        for u, reference, (_, hypothesis, confidence, loss, *_), wrong, size in zip(
+        for u, reference, answer, wrong, size in zip(
             utterances, references, answers, errors, sizes, strict=True
         )
     ]

@@ -9,7 +9,7 @@ import pytest
 from seqlab.data.manifest import Utterance, read_manifest
 from seqlab.errors import DataError
 from seqlab.recipe import build_model, build_tokenizer
-from seqlab.training.validate import evaluate, summarize
+from seqlab.training.validate import Answer, evaluate, summarize
 
 from .corpus import RATE, make_corpus, make_recipe
 
@@ -22,8 +22,8 @@ def test_word_errors_by_hand() -> None:
     """1 substitution, 1 insertion and 2 deletions in 6 words."""
     utterances = [spoken("a"), spoken("b"), spoken("c")]
     references = ["one two three", "four", "five six"]
-    answers = [("a", "one too three", 0.9, 3.0), ("b", "four four", 0.8, math.inf)]
-    answers.append(("c", "", 0.1, 5.0))
+    answers = [Answer("a", "one too three", 0.9, 3.0), Answer("b", "four four", 0.8, math.inf)]
+    answers.append(Answer("c", "", 0.1, 5.0))
     result = summarize("transcription", utterances, references, answers)
     assert result.metric == "word_error_rate"
     assert result.value == result.error == pytest.approx(4 / 6)
@@ -39,7 +39,7 @@ def test_word_errors_by_hand() -> None:
 
 def test_accuracy_by_hand() -> None:
     utterances = [spoken("a", "x"), spoken("b", "x"), spoken("c", "y"), spoken("d", "y")]
-    answers = [(u.id, "yes", 1.0, 0.5) for u in utterances]
+    answers = [Answer(u.id, "yes", 1.0, 0.5) for u in utterances]
     result = summarize("classification", utterances, ["yes", "yes", "yes", "no"], answers)
     assert (result.metric, result.value, result.error) == ("accuracy", 0.75, 0.25)
     by_speaker = result.interval(by_speaker=True)
@@ -48,7 +48,8 @@ def test_accuracy_by_hand() -> None:
 
 
 def test_one_utterance_has_no_interval_and_no_infinities_in_json() -> None:
-    result = summarize("transcription", [spoken("a")], [""], [("a", "noise", 0.5, math.inf)])
+    answers = [Answer("a", "noise", 0.5, math.inf)]
+    result = summarize("transcription", [spoken("a")], [""], answers)
     assert result.interval() is None
     assert math.isinf(result.value) and math.isnan(result.loss)
     content = json.loads(json.dumps(result.to_dict(), allow_nan=False))
