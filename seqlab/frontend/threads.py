@@ -69,5 +69,11 @@ def _threads(frames: int) -> int:
 
 @functools.lru_cache(maxsize=1)
 def _pool(threads: int, process: int) -> ThreadPoolExecutor:
-    """Threads kept from call to call; those of a parent ``process`` do not survive a fork."""
+    """Threads kept from call to call; those of a parent ``process`` do not survive a fork.
+
+    Torch makes its own pool anew at the first use in a forked process, and two threads that come
+    to that at once can find none; so it is asked for here, before there are any.
+    """
+    if process != _PROCESS:
+        torch.set_num_threads(torch.get_num_threads())
     return ThreadPoolExecutor(threads, thread_name_prefix="seqlab-features")
