@@ -13,6 +13,7 @@ example: seqlab operating-point runs/wake --positives dev.jsonl --negatives othe
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqlab.cli.phrase_options import (
@@ -25,9 +26,9 @@ from seqlab.cli.spotting_options import add_spotting_options, chosen
 from seqlab.cli.terminal import print_json, print_table, say
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from seqlab.data.utterance import Utterance
     from seqlab.inference.operating_point import Measurement, OperatingPoint
+    from seqlab.inference.spotting import Spotter
 
 PICTURE = "spotting.png"
 
@@ -37,11 +38,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from seqlab.cli.train import add_allow_module
 
     parser.add_argument("model", metavar="MODEL", help="a model folder or a run folder")
-    for name, what in (
-        ("positives", "recordings of a keyword each, not those of the test"),
-        ("negatives", "hours without the keywords"),
-    ):
-        parser.add_argument(f"--{name}", required=True, metavar="MANIFEST", help=what)
+    parser.add_argument(
+        "--positives",
+        required=True,
+        metavar="MANIFEST",
+        help="recordings of a keyword each, not those of the test",
+    )
+    parser.add_argument(
+        "--negatives",
+        required=True,
+        nargs="+",
+        metavar="MANIFEST",
+        help="hours without the keywords; recordings that say one are left out",
+    )
+    for name in ("positives", "negatives"):
         parser.add_argument(f"--{name}-split", metavar="SPLIT", help="of a .tsv table with several")
     parser.add_argument(
         "--false-alarms-per-hour",
@@ -49,6 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.4,
         metavar="RATE",
         help="that are allowed, of each keyword; default: 0.4",
+    )
+    parser.add_argument(
+        "--picture", metavar="FILE", help="draw misses over false alarms there, too"
     )
     parser.add_argument("--by-speaker", action="store_true", help="show misses of each speaker")
     parser.add_argument(
@@ -79,6 +92,8 @@ def figures(point: OperatingPoint, measured: Measurement) -> list[dict[str, obje
                 "false_alarms": phrase.false_alarms,
                 "false_alarms_per_hour": rate,
                 "at_most_per_hour": curve.most_alarms(rate),
+                "false_alarms_in_other_keywords": phrase.other_alarms,
+                "hours_of_other_keywords": phrase.other_hours,
             }
         )
     return rows
@@ -95,13 +110,17 @@ def show(args: argparse.Namespace, point: OperatingPoint, measured: Measurement)
         facts = {name: {"missed": m.missed, "keywords": m.total} for name, m in speakers.items()}
         print_json({"negative_hours": point.negative_hours, "labels": rows, "speakers": facts})
         return
-    columns = ["label", "threshold", "missed", "of", "%", "false alarms", "per hour", "at most"]
+    # fmt: off
+    columns = ["label", "threshold", "missed", "of", "%", "false alarms", "per hour", "at most",
+               "in other keywords"]
     cells = [
         [r["label"], f"{r['threshold']:.4f}", r["missed"], r["keywords"],
          f"{100 * float(str(r['miss_rate'])):.2f}", r["false_alarms"],
-         f"{r['false_alarms_per_hour']:.2f}", f"{r['at_most_per_hour']:.2f}"]
+         f"{r['false_alarms_per_hour']:.2f}", f"{r['at_most_per_hour']:.2f}",
+         f"{r['false_alarms_in_other_keywords']} in {r['hours_of_other_keywords']:.2f} h"]
         for r in rows
-    ]  # fmt: skip
+    ]
+    # fmt: on
     print_table(columns, cells)
     if speakers:
         print_table(
@@ -126,19 +145,38 @@ def say_resolution(hours: float, wanted: float) -> None:
 
 def save(folder: Path, point: OperatingPoint, measured: Measurement) -> None:
     """Write the operating point, and the picture."""
+    from seqlab.inference.operating_point import FILE_NAME
+
+    draw(folder / PICTURE, point, measured)
+    point.save(folder)
+    say(f"wrote {folder / FILE_NAME} and {PICTURE}")
+
+
+def draw(path: Path, point: OperatingPoint, measured: Measurement) -> None:
+    """Draw misses over false alarms into a PNG file, the thresholds in use as points."""
     import io
 
     from seqlab.data.manifest import write_atomically
-    from seqlab.inference.operating_point import FILE_NAME
     from seqlab.plot import plot_detection
 
     used = {label: phrase.threshold for label, phrase in point.phrases.items()}
     picture = io.BytesIO()
     title = f"{point.negative_hours:.1f} hours of negatives, {len(measured.trials)} keywords"
     plot_detection(measured.curves, used, title).savefig(picture, format="png", dpi=150)
-    write_atomically(folder / PICTURE, picture.getvalue())
-    point.save(folder)
-    say(f"wrote {folder / FILE_NAME} and {PICTURE}")
+    write_atomically(path, picture.getvalue())
+
+
+def heard_negatives(args: argparse.Namespace, spotter: Spotter) -> list[Utterance]:
+    """The negatives of all manifests in which no keyword is said; says what it left out."""
+    from seqlab.data.manifest import read_manifest
+    from seqlab.data.sections import without_phrases
+
+    named = [u for name in args.negatives for u in read_manifest(name, args.negatives_split)]
+    kept = without_phrases(named, spotter.detector.keywords)
+    kept = [u for u in kept if not spotter.said(u.target or "")]
+    if len(kept) < len(named):
+        say(f"note: {len(named) - len(kept)} of {len(named)} negatives say a keyword; left out")
+    return kept
 
 
 def run(args: argparse.Namespace) -> int:
@@ -148,10 +186,9 @@ def run(args: argparse.Namespace) -> int:
     from seqlab.errors import DataError
     from seqlab.inference.judging import at_stored
     from seqlab.inference.operating_point import Measurement, OperatingPoint, choose
-    from seqlab.inference.spotting import KeywordSpotter, Spotter
+    from seqlab.inference.spotting import KeywordSpotter
 
     positives = read_manifest(args.positives, args.positives_split)
-    negatives = read_manifest(args.negatives, args.negatives_split)
     model = load_model(args.model, args.allow_module)
     stored = OperatingPoint.load(model_folder(args.model)) if args.stored else None
     if args.stored and stored is None:
@@ -162,17 +199,19 @@ def run(args: argparse.Namespace) -> int:
     if wants_phrases(args, model, stored):
         spotter, used = make_phrase_spotter(args, model, stored, 5.0), windows(args, stored)
         positives = [u for u in positives if spotter.said(u.target or "")]
-        negatives = [u for u in negatives if not spotter.said(u.target or "")]
     else:
         found = chosen(args, stored)
         used = found.windows
         spotter = KeywordSpotter(model, found.settings, block_s=5.0, **used)
+    negatives = heard_negatives(args, spotter)
     measured = Measurement.of(spotter, positives, negatives)
     if stored is None:
         point = choose(measured, args.false_alarms_per_hour, spotter, **used)
     else:
         point = at_stored(measured, stored)
     show(args, point, measured)
+    if args.picture:
+        draw(Path(args.picture), point, measured)
     if not args.dry_run and not args.stored:
         save(model_folder(args.model), point, measured)
     return 0

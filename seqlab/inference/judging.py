@@ -12,7 +12,8 @@ from seqlab.data.sections import read_sources, without_phrases
 from seqlab.data.utterance import Utterance
 from seqlab.decoding.keyword import keyword_labels
 from seqlab.errors import DataError
-from seqlab.inference.operating_point import Measurement, OperatingPoint, PhrasePoint, levels
+from seqlab.inference.hearing import levels
+from seqlab.inference.operating_point import Measurement, OperatingPoint
 from seqlab.inference.spotting import KeywordSpotter
 from seqlab.model import SpeechModel
 
@@ -113,9 +114,6 @@ def at_stored(measurement: Measurement, point: OperatingPoint) -> OperatingPoint
                 "positives, or choose thresholds anew"
             )
         threshold = point.settings.thresholds[label]
-        scores = [trial.score for trial in measurement.trials if trial.label == label]
-        missed = sum(score < threshold for score in scores)
         place = max(0, int(np.searchsorted(tried, threshold * (1 + 1e-12), "right")) - 1)
-        alarms = int(measurement.alarms[label][place])
-        phrases[label] = PhrasePoint(threshold, missed, len(scores), alarms)
+        phrases[label] = measurement.at(label, place, threshold)
     return dataclasses.replace(point, negative_hours=measurement.hours, phrases=phrases)

@@ -5,22 +5,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from seqlab.audio import load_audio
 from seqlab.data.manifest import write_atomically
 from seqlab.data.utterance import Utterance
-from seqlab.decoding.keyword import DetectorSettings, count_firings
-from seqlab.detection import DetectionCurve, Trial, best_scores, counted_curve
+from seqlab.decoding.keyword import DetectorSettings
+from seqlab.detection import DetectionCurve, Trial, counted_curve
 from seqlab.errors import DataError, ModelError
+from seqlab.inference.hearing import count_alarms, hear_keywords, levels, sound_of
 from seqlab.inference.spotting import Spotter
-from seqlab.values import shown
 
 __all__ = [
     "FILE_NAME",
@@ -28,89 +26,11 @@ __all__ = [
     "OperatingPoint",
     "PhrasePoint",
     "choose",
-    "count_alarms",
-    "hear_keywords",
-    "levels",
 ]
 
 FILE_NAME = "spotting.json"
 _FORMAT = "seqlab-spotting"
 _LARGEST_FILE = 2**20  # bytes
-_LEVELS = 400
-_LATE_S = 0.3  # after the end of a recording, within which its keyword may peak
-
-
-def levels() -> NDArray[np.float64]:
-    """The thresholds that are tried: evenly apart in log-odds, from 0.0001 to 0.999999."""
-    odds = np.linspace(np.log(1e-4), np.log(1e6), _LEVELS)
-    return 1 / (1 + np.exp(-odds))
-
-
-def hear_keywords(
-    spotter: Spotter, positives: Sequence[Utterance], snr_db: float | None = None
-) -> list[Trial]:
-    """Best score of each true keyword, of phrases of each recording that holds one.
-
-    The recordings are heard one after the other as one stream, as a device would. A keyword may
-    peak up to 0.3 s after the end of its recording.
-
-    Args:
-        spotter: Model and settings; its thresholds do not matter.
-        positives: Recordings of a keyword each, which ``label`` names, or of typed phrases, which
-            the transcripts hold; one at least.
-        snr_db: Of all of them, where noise was mixed in.
-
-    Raises:
-        DataError: A label is no keyword of the model, or there are no positives.
-        AudioError: A recording cannot be used.
-    """
-    keywords = spotter.detector.keywords
-    for utterance in positives:
-        if not spotter.said(utterance.target or ""):
-            raise DataError(
-                f"utterance {utterance.id}: {shown(utterance.target)} is no keyword of the model "
-                f"({', '.join(keywords)}); leave it out of the positives"
-            )
-    if not positives:
-        raise DataError("there are no positives; list recordings of the keywords in the manifest")
-    ends: list[int] = []
-    scores = np.concatenate(list(spotter.scores(_sound(spotter, positives, ends))))
-    late = round(_LATE_S / spotter.frame_s)
-    trials = []
-    for utterance, begin, end in zip(positives, [0, *ends], ends, strict=False):
-        interval = (begin // spotter.unit, -(-end // spotter.unit) + late)
-        for label in spotter.said(utterance.target or ""):
-            [score] = best_scores(scores[:, keywords.index(label)], [interval])
-            trials.append(Trial(label, float(score), utterance.speaker, snr_db))
-    return trials
-
-
-def count_alarms(
-    spotter: Spotter, blocks: Iterable[Tensor]
-) -> tuple[dict[str, NDArray[np.int64]], float]:
-    """False alarms of each keyword at each of ``levels()``, and the hours of sound.
-
-    Every threshold is tried by the very detector that will run, in one pass and bounded memory.
-
-    Args:
-        spotter: Model and settings; its thresholds do not matter.
-        blocks: Sound without the keywords, such as ``read_blocks`` gives.
-    """
-    detector = spotter.detector
-    frames = 0
-
-    def counted() -> Iterator[NDArray[np.float64]]:
-        nonlocal frames
-        for scores in spotter.scores(blocks):
-            frames += len(scores)
-            yield scores
-
-    settings = detector.settings
-    counts = count_firings(
-        counted(), len(detector.keywords), levels(), settings.release, detector.refractory
-    )
-    hours = frames * spotter.unit / spotter.sample_rate / 3600
-    return dict(zip(detector.keywords, counts, strict=True)), hours
 
 
 @dataclass(frozen=True)
@@ -121,11 +41,15 @@ class Measurement:
         trials: Of the keywords.
         alarms: Of each keyword at each of ``levels()``.
         hours: Of the other sound.
+        other_alarms: As ``alarms``, in the recordings of the other keywords.
+        other_hours: Of these recordings, for each keyword.
     """
 
     trials: Sequence[Trial]
     alarms: Mapping[str, NDArray[np.int64]]
     hours: float
+    other_alarms: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
+    other_hours: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -139,11 +63,11 @@ class Measurement:
         """
         if not negatives:
             raise DataError("there are no negatives; list recordings without the keywords")
-        trials = hear_keywords(spotter, positives)
-        alarms, hours = count_alarms(spotter, _sound(spotter, negatives))
+        heard = hear_keywords(spotter, positives)
+        alarms, hours = count_alarms(spotter, sound_of(spotter, negatives))
         if hours == 0:
             raise DataError("the negatives are too short for a single frame; list hours of sound")
-        return cls(trials, alarms, hours)
+        return cls(heard.trials, alarms, hours, heard.alarms, heard.hours)
 
     @property
     def curves(self) -> dict[str, DetectionCurve]:
@@ -155,6 +79,22 @@ class Measurement:
                 found[label] = counted_curve(scores, levels(), alarms, self.hours)
         return found
 
+    def at(self, label: str, place: int, threshold: float | None = None) -> PhrasePoint:
+        """What a threshold of a keyword does.
+
+        Args:
+            label: The keyword.
+            place: Of the level at which false alarms are counted.
+            threshold: In use; None takes the level.
+        """
+        threshold = float(levels()[place]) if threshold is None else threshold
+        scores = [trial.score for trial in self.trials if trial.label == label]
+        missed = sum(score < threshold for score in scores)
+        others = int(self.other_alarms[label][place]) if label in self.other_alarms else 0
+        hours = self.other_hours.get(label, 0.0)
+        alarms = int(self.alarms[label][place])
+        return PhrasePoint(threshold, missed, len(scores), alarms, others, hours)
+
 
 @dataclass(frozen=True)
 class PhrasePoint:
@@ -165,12 +105,16 @@ class PhrasePoint:
         missed: Keywords below it.
         total: Keywords.
         false_alarms: In all negatives.
+        other_alarms: In the recordings of the other keywords.
+        other_hours: Of these recordings.
     """
 
     threshold: float
     missed: int
     total: int
     false_alarms: int
+    other_alarms: int = 0
+    other_hours: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -254,7 +198,7 @@ def choose(
         ModelError: A phrase alarms more often at every threshold.
         SeqlabError: ``wanted`` is below 0.
     """
-    phrases, tried = {}, levels()
+    phrases = {}
     for label, curve in measurement.curves.items():
         missed, highest = curve.at(wanted)
         if not highest < np.inf:
@@ -266,28 +210,7 @@ def choose(
             curve.false_rejection_rates[:-1] == missed
         )
         place = int(np.flatnonzero(fits)[(fits.sum() - 1) // 2])
-        scores = [trial.score for trial in measurement.trials if trial.label == label]
-        below = sum(score < float(tried[place]) for score in scores)
-        alarms = int(measurement.alarms[label][place])
-        phrases[label] = PhrasePoint(float(tried[place]), below, len(scores), alarms)
+        phrases[label] = measurement.at(label, place)
     thresholds = {label: point.threshold for label, point in phrases.items()}
     settings = dataclasses.replace(spotter.detector.settings, thresholds=thresholds)
     return OperatingPoint(settings, window_s, hop_s, wanted, measurement.hours, phrases)
-
-
-def _sound(
-    spotter: Spotter, utterances: Iterable[Utterance], ends: list[int] | None = None
-) -> Iterator[Tensor]:
-    """The recordings one after the other; ``ends`` takes the sample after each."""
-    at = 0
-    for utterance in utterances:
-        waveform, _ = load_audio(
-            utterance.path,
-            start_s=utterance.start_s,
-            duration_s=utterance.duration_s,
-            sample_rate=spotter.sample_rate,
-        )
-        at += len(waveform)
-        if ends is not None:
-            ends.append(at)
-        yield waveform

@@ -10,8 +10,9 @@ import pytest
 from seqlab.decoding.keyword import DetectorSettings
 from seqlab.detection import Trial
 from seqlab.errors import DataError
+from seqlab.inference.hearing import levels
 from seqlab.inference.judging import MissRateJudge, at_stored
-from seqlab.inference.operating_point import Measurement, choose, levels
+from seqlab.inference.operating_point import Measurement, choose
 from seqlab.inference.spotting import KeywordSpotter
 from tests.inference.keywords import spotting_model
 

@@ -16,15 +16,8 @@ from seqlab.data.utterance import Utterance, from_file
 from seqlab.decoding.keyword import DetectorSettings
 from seqlab.detection import Trial
 from seqlab.errors import DataError, ModelError
-from seqlab.inference.operating_point import (
-    FILE_NAME,
-    Measurement,
-    OperatingPoint,
-    choose,
-    count_alarms,
-    hear_keywords,
-    levels,
-)
+from seqlab.inference.hearing import levels
+from seqlab.inference.operating_point import FILE_NAME, Measurement, OperatingPoint, choose
 from seqlab.inference.spotting import KeywordSpotter, spot_blocks
 from tests.inference.keywords import beeps, spotting_model
 from tests.inference.tones import RATE
@@ -71,29 +64,6 @@ def sound_of(utterances: list[Utterance]) -> Tensor:
     return torch.cat([load_audio(u.path)[0] for u in utterances])
 
 
-def test_true_keywords_score_high(positives: list[Utterance]) -> None:
-    trials = hear_keywords(spotter_of(), positives, snr_db=20)
-    assert [(t.label, t.speaker, t.snr_db) for t in trials] == [
-        (label, "xy"[place % 2], 20) for place, label in enumerate("abcabc")
-    ]
-    assert all(trial.score > 0.8 for trial in trials)
-
-
-def test_alarms_are_those_of_the_detector_that_runs(negatives: list[Utterance]) -> None:
-    """At each of several thresholds, against spotting with that threshold."""
-    sound = sound_of(negatives)
-    counts, hours = count_alarms(spotter_of(), sound.split(9000))
-    assert hours == pytest.approx(len(sound) / RATE / 3600, rel=1e-3)
-    seen = set()
-    for place in range(0, len(levels()), 50):
-        threshold = float(levels()[place])
-        spotter = spotter_of(dataclasses.replace(SETTINGS, threshold=threshold))
-        heard = [d.label for d in spot_blocks(spotter, [sound])]
-        assert [heard.count(label) for label in "abc"] == [counts[label][place] for label in "abc"]
-        seen.update(heard.count(label) for label in "abc")
-    assert len(seen) >= 3
-
-
 def test_the_chosen_threshold_keeps_its_promise(
     positives: list[Utterance], negatives: list[Utterance]
 ) -> None:
@@ -107,6 +77,17 @@ def test_the_chosen_threshold_keeps_its_promise(
             assert alarms == phrase.false_alarms <= wanted * measured.hours
             assert (phrase.missed, phrase.total) == (0, 2)
         assert point.settings.smoothing_s == SETTINGS.smoothing_s
+
+
+def test_alarms_in_the_recordings_of_other_keywords_stand_apart() -> None:
+    silent, busy = np.zeros(len(levels()), dtype=np.int64), (levels() < 0.6).astype(np.int64)
+    trials = [Trial("a", 0.8), Trial("b", 0.5)]
+    others = {"a": busy, "b": silent}
+    hours = {"a": 1.0, "b": 3.0}
+    measured = Measurement(trials, {"a": silent, "b": silent}, 2.0, others, hours)
+    point = choose(measured, 0.0, spotter_of(), **WINDOWS)
+    heard = {label: (p.other_alarms, p.other_hours) for label, p in point.phrases.items()}
+    assert heard == {"a": (1, 1.0), "b": (0, 3.0)}
 
 
 def test_the_threshold_is_in_the_middle_of_what_serves() -> None:
