@@ -28,14 +28,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--names", metavar="A,B,...", help="what tells the runs apart; default: run 1, run 2, ..."
     )
+    parser.add_argument(
+        "--costs",
+        action="store_true",
+        help="with --add: multiplications and milliseconds for one second, of the first run",
+    )
+    parser.add_argument(
+        "--picture", metavar="PNG", help="draw the figures over the milliseconds for one second"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Add an entry, if asked to, and update the table."""
     from seqlab.errors import SeqlabError
+    from seqlab.training.result_costs import measure_costs, plot_results
     from seqlab.training.results import measure_runs, read_results, update_readme, write_results
 
     folder = Path(args.folder)
+    path = folder / "results.json"
+    if args.costs and not args.add:
+        raise SeqlabError("--costs belongs to --add SYSTEM; name the runs that are measured")
     if bool(args.add) != bool(args.runs):
         raise SeqlabError("--runs and --add SYSTEM belong together; give both or neither")
     if args.add:
@@ -43,8 +55,12 @@ def run(args: argparse.Namespace) -> int:
         names = args.names.split(",") if args.names else [f"run {i + 1}" for i in range(len(runs))]
         evaluated = [Path(name) for name in args.evaluations]
         entry = measure_runs(runs, names, args.add, args.split, args.split_title, evaluated)
-        path = folder / "results.json"
+        if args.costs:
+            costs = measure_costs(runs[0])
+            entry["macs"], entry["clip_ms"] = costs["macs"], costs["clip_ms"]
         write_results(path, [*read_results(path), entry])
+    if args.picture:
+        plot_results(read_results(path)).savefig(args.picture, dpi=150)
     changed = update_readme(folder)
     print(f"{folder / 'README.md'}: {'updated' if changed else 'up to date'}")
     return 0

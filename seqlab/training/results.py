@@ -18,7 +18,11 @@ from seqlab.training.validate import HIGHER_IS_BETTER
 BEGIN = "<!-- results: made by `seqlab results {folder}`, do not edit -->"
 END = "<!-- end of results -->"
 _SHORT_NAMES = {"accuracy": "accuracy", "word_error_rate": "WER", "event_f1": "event F1"}
-_OPTIONAL = {"real_time_factor"}
+_OPTIONAL = {  # fields and their titles in the table
+    "real_time_factor": "real-time factor",
+    "macs": "MACs for 1 s",
+    "clip_ms": "ms for 1 s",
+}
 MIN_SPEAKERS = 5  # to draw speakers, not utterances, for an interval
 _MARKED = re.compile(r"<!-- results: [^\n]*-->\n.*?<!-- end of results -->", re.DOTALL)
 
@@ -39,6 +43,8 @@ class Result(TypedDict):
         parameters: Of the model.
         real_time_factor: Median over the runs' evaluations by ``seqlab evaluate -o``; absent where
             the figures are those of the trainings.
+        macs: Of the first run's model for a second of audio, see `measure_costs`; may be absent.
+        clip_ms: Processor milliseconds of it for a clip of one second; likewise.
     """
 
     system: str
@@ -52,6 +58,8 @@ class Result(TypedDict):
     machine: str
     parameters: int
     real_time_factor: NotRequired[float]
+    macs: NotRequired[int]
+    clip_ms: NotRequired[float]
 
 
 def read_results(path: Path) -> list[Result]:
@@ -67,7 +75,7 @@ def read_results(path: Path) -> list[Result]:
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is not JSON ({error}); write it with seqlab results") from error
     known = set(Result.__annotations__)
-    fields = known - _OPTIONAL
+    fields = known - set(_OPTIONAL)
     for number, entry in enumerate(entries if isinstance(entries, list) else [None]):
         if not isinstance(entry, dict) or not fields <= set(entry) <= known:
             raise DataError(
@@ -214,13 +222,13 @@ def write_results(path: Path, results: Sequence[Result]) -> None:
 
 def results_table(results: Sequence[Result]) -> str:
     """The entries as a Markdown table and the commands that made them."""
-    timed = any("real_time_factor" in entry for entry in results)
+    shown = [name for name in _OPTIONAL if any(name in entry for entry in results)]
     head = ["system", "parameters", "measured on", "figure", "95 % interval", "runs"]
-    head += ["training, minutes"] + ["real-time factor"] * timed
+    head += ["training, minutes", *(_OPTIONAL[name] for name in shown)]
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for entry in results:
         mean = sum(entry["values"]) / len(entry["values"])
-        name = _SHORT_NAMES.get(entry["metric"], "")
+        name = short_name(entry["metric"])
         low, high = entry["confidence_interval"]
         each = ", ".join(
             f"{run} {100 * value:.1f}"
@@ -230,7 +238,7 @@ def results_table(results: Sequence[Result]) -> str:
         lines.append(
             f"| {entry['system']} | {_thousands(entry['parameters'])} | {entry['split']} | "
             f"{name} **{100 * mean:.1f} %** | {100 * low:.1f} to {100 * high:.1f} | {each} | "
-            f"{minutes:.1f} |" + (f" {_factor(entry)} |" if timed else "")
+            f"{minutes:.1f} |" + "".join(f" {_cell(entry, name)} |" for name in shown)
         )
     lines.append("")
     for entry in results:
@@ -239,8 +247,21 @@ def results_table(results: Sequence[Result]) -> str:
     return "\n".join([*lines, "", f"Machine: {'; '.join(machines)}."])
 
 
-def _factor(entry: Result) -> str:
-    return f"{entry['real_time_factor']:.2g}" if "real_time_factor" in entry else ""
+def short_name(metric: str) -> str:
+    """What tables and pictures call a metric.
+
+    >>> short_name("word_error_rate")
+    'WER'
+    """
+    return _SHORT_NAMES.get(metric, metric)
+
+
+def _cell(entry: Result, name: str) -> str:
+    if name not in entry:
+        return ""
+    if name == "macs":
+        return _thousands(entry["macs"])
+    return f"{entry['clip_ms']:.2f}" if name == "clip_ms" else f"{entry['real_time_factor']:.2g}"
 
 
 def _thousands(count: int) -> str:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from seqlab.cli.main import main
 from seqlab.errors import DataError
+from seqlab.training.result_costs import measure_costs, plot_results
 from seqlab.training.results import (
     measure_runs,
     read_results,
@@ -133,6 +135,58 @@ def test_the_table_by_hand(tmp_path: Path) -> None:
         "\n"
         "Machine: Abacus, 2 of 4 cores, torch 2.0."
     )
+
+
+def test_costs_of_a_model(tmp_path: Path) -> None:
+    """MACs by hand: 101 frames of 4 bands into 5 units, and the head's 5 into 2 words, once."""
+    from seqlab.encoders.tdnn import TDNNEncoder
+    from seqlab.frontend.logmel import LogMel
+    from seqlab.heads.classifier import ClassifierHead
+    from seqlab.model import SpeechModel
+    from seqlab.text.tokenizers import LabelTokenizer
+
+    frontend = LogMel(sample_rate=8000, n_mels=4)
+    encoder = TDNNEncoder(4, 5, kernel_sizes=(1,), dilations=(1,), subsampling=1)
+    head = ClassifierHead(encoder.output_dim, 2, pooling="mean")
+    model = SpeechModel(frontend, encoder, head, LabelTokenizer(labels=["no", "yes"]))
+    model.save(tmp_path / "model")
+    frames = int(model.output_lengths(torch.tensor([8000])))
+    threads = torch.get_num_threads()
+    costs = measure_costs(tmp_path, rounds=3)
+    assert costs["macs"] == frames * 4 * 5 + 5 * 2
+    assert 0 < costs["clip_ms"] < 1000 and torch.get_num_threads() == threads
+
+
+def test_costs_get_columns_and_a_picture(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / name, [1, 0, 0, 0]) for name in "ab"]
+    small, large = (measure_runs([run], ["1"], f"${run.name}_", "test") for run in runs)
+    with pytest.raises(DataError, match="add runs with --costs"):
+        plot_results([small, large])
+    small["macs"], small["clip_ms"] = 1_250_000, 0.5
+    rows = results_table([small, large]).splitlines()
+    assert rows[0].endswith("| training, minutes | MACs for 1 s | ms for 1 s |")
+    assert rows[2].endswith(" | 1.2 M | 0.50 |") and rows[3].endswith(" | 1.5 |  |  |")
+    write_results(tmp_path / "results.json", [small, large])
+    assert read_results(tmp_path / "results.json") == [small, large]
+    axes = plot_results([small, large]).axes[0]
+    assert [text.get_text() for text in axes.texts] == ["$a_"]
+    assert axes.texts[0].xy == (0.5, 75.0) and axes.get_ylabel() == "accuracy (%)"
+    large["clip_ms"], large["metric"] = 2.0, "word_error_rate"
+    with pytest.raises(DataError, match="accuracy and word_error_rate make no one axis"):
+        plot_results([small, large])
+
+
+def test_the_command_line_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "recipes" / "kws" / "toy"
+    folder.mkdir(parents=True)
+    (folder / "README.md").write_text(README)
+    entry = measure_runs([make_run(tmp_path / "a", [1, 0])], ["1"], "CNN", "test")
+    entry["clip_ms"] = 1.5
+    write_results(folder / "results.json", [entry])
+    assert main(["results", str(folder), "--picture", str(tmp_path / "p.png")]) == 0
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+    assert main(["results", str(folder), "--costs"]) == 2
+    assert "--costs belongs to --add SYSTEM" in capsys.readouterr().err
 
 
 def test_the_command_line_records_and_replaces(

@@ -21,6 +21,7 @@ def prepare(
     takes: int = 4,
     seed: int = 0,
     words: str = DIGITS,
+    lively: bool = False,
     cache: str = "",
 ) -> dict[str, list[Utterance]]:
     """Splits of spoken digits by espeak-ng; no voice is in two of them.
@@ -34,6 +35,7 @@ def prepare(
         takes: of each word by each voice.
         seed: of voices' noise, rates, pitches, levels and pauses.
         words: what to say, by spaces.
+        lively: whether rate and pitch differ more, and melody and emphasis differ, too.
         cache: folder for the audio; empty: the user's cache folder.
 
     Raises:
@@ -42,7 +44,7 @@ def prepare(
     """
     if voices < 3:
         raise DataError(f"voices={voices} must be 3 or more, one for each of train, dev and test")
-    plan = Plan(tuple(words.split()), default_voices(voices), takes, seed)
+    plan = Plan(tuple(words.split()), default_voices(voices), takes, seed, lively)
     folder = cached_corpus(plan, cache or None)
     kinds = {voice: _split(number) for number, voice in enumerate(plan.voices)}
     splits: dict[str, list[Utterance]] = {"train": [], "dev": [], "test": []}
