@@ -18,7 +18,6 @@ __all__ = [
     "DetectorState",
     "KeywordDetector",
     "background_classes",
-    "count_firings",
     "keyword_labels",
     "smoothed",
 ]
@@ -256,42 +255,3 @@ class KeywordDetector:
                 "posteriors must be within [0, 1], not NaN; pass probabilities, not logarithms"
             )
         return values
-
-
-def count_firings(
-    scores: Iterable[Scores],
-    labels: int,
-    thresholds: Scores,
-    release: float,
-    refractory: int,
-) -> Counts:
-    """How often each label fires at each of many thresholds, in one pass.
-
-    Use it to measure the detector that will run at every threshold it could have.
-
-    Args:
-        scores: Smoothed posteriors (T', labels), block by block.
-        labels: How many there are.
-        thresholds: (K,).
-        release: As in ``DetectorSettings``.
-        refractory: Frames.
-
-    Returns:
-        (labels, K).
-
-    Example:
-        >>> scores = np.array([[0.1], [0.6], [0.1], [0.9]])
-        >>> count_firings([scores], 1, np.array([0.05, 0.5, 0.8]), release=0.8, refractory=0)
-        array([[1, 2, 1]])
-    """
-    columns, levels = np.repeat(np.arange(labels), len(thresholds)), np.tile(thresholds, labels)
-    active, risen = np.zeros(len(levels), dtype=bool), np.full(len(levels), -1, dtype=np.int64)
-    fired, frame = risen.copy(), 0
-    total = np.zeros(len(levels), dtype=np.int64)
-    for block in scores:
-        starts = fire(
-            block, columns, levels, release * levels, refractory, frame, active, risen, fired
-        )
-        frame += len(block)
-        total += (starts >= 0).sum(0)
-    return total.reshape(labels, len(thresholds))

@@ -11,8 +11,7 @@ from torch import Tensor
 
 from seqlab.audio import load_audio
 from seqlab.data.utterance import Utterance
-from seqlab.decoding.kernels.keyword import fire
-from seqlab.decoding.keyword import count_firings
+from seqlab.decoding.firings import Firings, count_firings, firings
 from seqlab.detection import Trial
 from seqlab.errors import DataError
 from seqlab.inference.spotting import Spotter
@@ -154,20 +153,14 @@ def _said(spotter: Spotter, utterance: Utterance) -> list[str]:
     return said
 
 
-def _firings(spotter: Spotter, blocks: Iterable[Tensor]) -> tuple[Counts, Counts, Counts]:
-    """Frame, number of the keyword, and number of the level, of all firings at any level."""
+def _firings(spotter: Spotter, blocks: Iterable[Tensor]) -> Firings:
+    """All firings at any level."""
     detector = spotter.detector
-    labels = len(detector.keywords)
-    columns, thresholds = np.repeat(np.arange(labels), _LEVELS), np.tile(levels(), labels)
-    active, risen = np.zeros(len(columns), dtype=bool), np.full(len(columns), -1, dtype=np.int64)
-    fired, frame = risen.copy(), 0
-    found = [np.zeros((0, 2), dtype=np.int64)]
-    for scores in spotter.scores(blocks):
-        starts = fire(
-            scores, columns, thresholds, detector.settings.release * thresholds,
-            detector.refractory, frame, active, risen, fired,
-        )  # fmt: skip
-        found.append(np.argwhere(starts >= 0) + np.array([frame, 0]))
-        frame += len(scores)
-    frames, detectors = np.concatenate(found).T
-    return frames, detectors // _LEVELS, detectors % _LEVELS
+    found = firings(
+        spotter.scores(blocks),
+        len(detector.keywords),
+        levels(),
+        detector.settings.release,
+        detector.refractory,
+    )
+    return Firings(*map(np.concatenate, zip(*found, strict=True)))

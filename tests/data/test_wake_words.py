@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -57,15 +58,43 @@ def test_noisy_test_is_the_same_every_time(corpus: Path, tmp_path: Path) -> None
     prepare("noise", tmp_path / "noises", tmp_path / "n")
     noise = str(tmp_path / "n" / "noise_train.jsonl.gz")
     for out in ("one", "two"):
-        prepare("wake_words", corpus, tmp_path / out, noise=noise, snr_db="10")
+        prepare("wake_words", corpus, tmp_path / out, noise=noise, dev_noise=noise, snr_db="10")
     one, two = (read_manifest(tmp_path / out / "test_noisy.jsonl.gz") for out in ("one", "two"))
     clean = read_manifest(tmp_path / "one" / "test.jsonl.gz")
     assert len(one) == len(clean)
     for a, b, c in zip(one, two, clean, strict=True):
         assert Path(a.path).read_bytes() == Path(b.path).read_bytes()
         speech, mixed = load_audio(c.path)[0], load_audio(a.path)[0]
-        ratio = speech.square().mean() / (mixed - speech).square().mean()
-        assert float(10 * ratio.log10()) == pytest.approx(10, abs=0.1)
+        loudest = [  # of the benchmark's frames, 512 samples
+            max(float(part.square().sum()) for part in sound.split(512) if len(part) == 512)
+            for sound in (speech, mixed - speech)
+        ]
+        assert 10 * math.log10(loudest[0] / loudest[1]) == pytest.approx(10, abs=0.1)
+    noisy = read_manifest(tmp_path / "one" / "dev_noisy.jsonl.gz")
+    assert len(noisy) == len(read_manifest(tmp_path / "one" / "dev.jsonl.gz"))
+
+
+def test_training_clips_lose_their_pauses(corpus: Path, tmp_path: Path) -> None:
+    """A second of noise from 1.5 s on, within four seconds of faint noise."""
+    for path in sorted(corpus.glob("audio/*/*.wav"))[:-1]:
+        generator = torch.Generator().manual_seed(1)
+        sound = 0.001 * torch.randn(64000, generator=generator)
+        sound[24000:40000] *= 100
+        save_audio(path, sound, 16000)
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    prepare("wake_words", corpus, whole)
+    prepare("wake_words", corpus, cut, margin_s=0.4)
+    for split in ("dev", "test"):
+        assert [u.duration_s for u in read_manifest(cut / f"{split}.jsonl.gz")] == [
+            u.duration_s for u in read_manifest(whole / f"{split}.jsonl.gz")
+        ]
+    long = [u for u in read_manifest(cut / "train.jsonl.gz") if u.duration_s > 0.2]
+    assert len(long) > 50
+    for clip in long:
+        assert clip.start_s == pytest.approx(1.1, abs=0.06)
+        assert clip.duration_s == pytest.approx(1.8, abs=0.1)
+    with pytest.raises(DataError, match=r"margin_s=-1\.0 must be 0 or more seconds"):
+        prepare("wake_words", corpus, cut, margin_s=-1.0)
 
 
 def test_other_folders_are_refused(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from seqlab.audio import load_audio, save_audio
 from seqlab.data.corpora._layout import audio_files, require_folder, table_splits, wrong_layout
@@ -20,6 +22,7 @@ NOTES = (
 )
 _EXPECTED = "audio/ with a folder a phrase: " + ", ".join(p.replace(" ", "_") for p in PHRASES)
 _NOISY_RATE = 16000
+_FRAME = 512  # samples, over which loudness is measured for the noise
 _SMOOTHED = 5  # frames of 20 ms whose levels are averaged
 _DROP_DB, _RISE_DB = 20, 6  # below the loudest frame, and above the pauses, a phrase still is loud
 
@@ -28,6 +31,7 @@ def prepare(
     source: Path,
     *,
     noise: str = "",
+    dev_noise: str = "",
     snr_db: float = 10.0,
     margin_s: float = 0.0,
     dest: Path | None = None,
@@ -40,13 +44,16 @@ def prepare(
     the others by the SHA-1 of their file name. Files that are no audio (a few of "alexa" are
     damaged) are left out.
 
-    With ``noise``, ``test_noisy`` holds the test clips with noise on top, as the benchmark mixes
-    them, written to ``DEST/noisy``: of each clip the same at any time.
+    With ``noise``, ``test_noisy`` holds the test clips with noise on top, mixed by the benchmark's
+    ratio and written to ``DEST/noisy``: of each clip the same at any time. ``dev_noisy`` is made
+    likewise with ``dev_noise``.
 
     Args:
         source: the repository, or its folder ``audio``.
         noise: manifest of noise recordings; empty: no ``test_noisy``.
-        snr_db: ratio of the mean powers of clip and noise in dB.
+        dev_noise: the same for ``dev_noisy``; other recordings than those of ``noise``.
+        snr_db: ratio of the energies of the loudest 32 ms of clip and noise in dB, which does not
+            depend on how long the clip's pauses are.
         margin_s: seconds of each training clip that are kept on either side of its phrase, which
             is the loudest stretch; most clips are pauses for the greater part, and train at twice
             the speed without them. 0: clips are whole, as those of dev and test always are.
@@ -55,7 +62,8 @@ def prepare(
     Raises:
         DataError: another layout, noise that cannot be used, or a margin below 0.
 
-    Source: github.com/Picovoice/wake-word-benchmark, folder audio.
+    Source: github.com/Picovoice/wake-word-benchmark, folder audio; the ratio as in its mixer.py,
+    where all clips are one stream that also holds pauses and other speech.
     """
     if not margin_s >= 0:
         raise DataError(f"margin_s={margin_s} must be 0 or more seconds; 0.4 is usual")
@@ -67,8 +75,9 @@ def prepare(
     }
     if margin_s:
         splits["train"] = [_cut(clip, margin_s) for clip in splits["train"]]
-    if noise:
-        splits["test_noisy"] = _noisy(splits["test"], noise, snr_db, dest)
+    for split, manifest in (("dev", dev_noise), ("test", noise)):
+        if manifest:
+            splits[f"{split}_noisy"] = _noisy(splits[split], manifest, snr_db, dest)
     return splits
 
 
@@ -127,8 +136,6 @@ def _noisy(
     clips: list[Utterance], manifest: str, snr_db: float, dest: Path | None
 ) -> list[Utterance]:
     """Copies of the clips in ``dest/noisy``, each with a section of noise."""
-    from seqlab.frontend.augment import add_noise
-
     if dest is None:
         raise DataError(f"noise={manifest!r} makes new recordings; name a folder dest for them")
     recordings = read_manifest(manifest)
@@ -145,10 +152,23 @@ def _noisy(
         noise = noises[int(which * len(noises))]
         start = int(where * max(1, len(noise) - round(clip.duration_s * _NOISY_RATE)))
         waveform, _ = load_audio(clip.path, sample_rate=_NOISY_RATE)
-        mixed = add_noise(waveform, noise[start:], snr_db)
+        mixed = _mixed(waveform, noise[start:], snr_db)
         mixed = mixed / max(1.0, float(mixed.abs().max()))
         path = dest / "noisy" / str(clip.label).replace(" ", "_") / f"{Path(clip.path).stem}.flac"
         path.parent.mkdir(parents=True, exist_ok=True)
         save_audio(path, mixed, _NOISY_RATE)
         made.append(from_file(path, f"{clip.id}+noise", label=clip.label))
     return made
+
+
+def _mixed(waveform: Tensor, noise: Tensor, snr_db: float) -> Tensor:
+    """Both, the noise (repeated where it is shorter) scaled to the ratio of the loudest frames."""
+    section = noise.repeat(-(-len(waveform) // len(noise)))[: len(waveform)]
+    loudness = _loudest(section) * 10 ** (snr_db / 10)
+    return waveform + section * math.sqrt(_loudest(waveform) / max(loudness, 1e-12))
+
+
+def _loudest(waveform: Tensor) -> float:
+    """Mean power of the loudest frame."""
+    frame = min(_FRAME, len(waveform))
+    return float(waveform.unfold(0, frame, frame).square().mean(1).max())
