@@ -67,7 +67,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stored",
         action="store_true",
-        help="measure the thresholds that the model folder holds, as on a test; write nothing",
+        help="measure the thresholds that the model folder holds, as on a test, and beside them "
+        "the least misses at the wanted rate of any thresholds; write nothing there",
     )
     parser.add_argument("--dry-run", action="store_true", help="show the figures, write nothing")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -89,6 +90,7 @@ def figures(point: OperatingPoint, measured: Measurement) -> list[dict[str, obje
                 "missed": phrase.missed,
                 "keywords": phrase.total,
                 "miss_rate": phrase.missed / phrase.total,
+                "miss_rate_on_curve": curve.at(point.wanted)[0],
                 "false_alarms": phrase.false_alarms,
                 "false_alarms_per_hour": rate,
                 "at_most_per_hour": curve.most_alarms(rate),
@@ -121,6 +123,10 @@ def show(args: argparse.Namespace, point: OperatingPoint, measured: Measurement)
         for r in rows
     ]
     # fmt: on
+    if args.stored:  # otherwise it is what was chosen
+        columns.append(f"% at {point.wanted:g} an hour")
+        for row, cell in zip(rows, cells, strict=True):
+            cell.append(f"{100 * float(str(row['miss_rate_on_curve'])):.2f}")
     print_table(columns, cells)
     if speakers:
         print_table(

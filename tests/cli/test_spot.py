@@ -112,6 +112,23 @@ def test_operating_point(call: Call, model: Path, folder: Path) -> None:
     assert call("spot", model, folder / "beeps.wav", "--threshold", 1, *ALLOW).out == ""
 
 
+def test_operating_point_on_a_test(call: Call, model: Path, folder: Path, tmp_path: Path) -> None:
+    """Negatives of two manifests, one of which says keywords; the picture where one wants it."""
+    positives = folder / "positives.jsonl"
+    command = ("operating-point", model, "--positives", positives, *QUICK, *ALLOW)
+    assert call(*command, "--negatives", folder / "negatives.jsonl").code == 0
+    mixed = ("--negatives", folder / "negatives.jsonl", positives)
+    picture = tmp_path / "curves.png"
+    outcome = call(*command, *mixed, "--stored", "--picture", picture)
+    assert outcome.code == 0
+    assert "note: 6 of 7 negatives say a keyword; left out" in outcome.err
+    assert "% at 0.4 an hour" in outcome.out and "in other keywords" in outcome.out
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    [row, *_] = json.loads(call(*command, *mixed, "--stored", "--json").out)["labels"]
+    assert row["miss_rate_on_curve"] == 0 and row["false_alarms_in_other_keywords"] == 0
+    assert row["hours_of_other_keywords"] > 0
+
+
 def test_a_model_of_whole_utterances(call: Call, keywords: Trained) -> None:
     outcome = call("spot", keywords.run, keywords.wav, "--threshold", 0.01, "--window", 0.2)
     assert outcome.code == 0
