@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
+from seqlab.audio import load_audio
 from seqlab.data.corpora import prepare
 from seqlab.data.manifest import read_manifest
 from seqlab.data.synthetic import Plan, cached_corpus, default_voices, synthesize
@@ -170,6 +172,39 @@ def test_prepared_digits(corpus: Path, tmp_path: Path) -> None:
     assert "synthetic" in summary.notes[0]
     with pytest.raises(SeqlabError, match="voices=2 must be 3 or more"):
         prepare("synthetic_digits", "-", tmp_path / "dest", voices=2)
+
+
+def test_prepared_digits_without_their_pauses(corpus: Path, tmp_path: Path) -> None:
+    """Pauses are 50 to 300 ms on either side; cut words lie within, nothing loud lost."""
+    options = {"voices": 3, "takes": 1, "words": "one six", "cache": str(tmp_path / "c")}
+    prepare("synthetic_digits", "-", tmp_path / "whole", **options)
+    prepare("synthetic_digits", "-", tmp_path / "cut", **options, margin_s=0.03)
+    for split in ("train", "dev", "test"):
+        whole = read_manifest(tmp_path / "whole" / f"{split}.jsonl.gz")
+        cut = read_manifest(tmp_path / "cut" / f"{split}.jsonl.gz")
+        for before, after in zip(whole, cut, strict=True):
+            assert before.id == after.id
+            start = round((after.start_s - before.start_s) * 16000)
+            waveform, _ = load_audio(
+                before.path, start_s=before.start_s, duration_s=before.duration_s
+            )
+            end = start + round(after.duration_s * 16000)
+            assert start >= 300 and end <= len(waveform) - 300
+            outside = torch.cat([waveform[:start], waveform[end:]])
+            assert outside.square().mean() < 1e-3 * waveform[start:end].square().max()
+    with pytest.raises(SeqlabError, match="margin_s=-1 "):
+        prepare("synthetic_digits", "-", tmp_path / "x", **options, margin_s=-1)
+
+
+def test_prepared_digits_said_lively(corpus: Path, tmp_path: Path) -> None:
+    options = {"voices": 3, "takes": 1, "words": "one", "cache": str(tmp_path / "c")}
+    prepare("synthetic_digits", "-", tmp_path / "calm", **options)
+    prepare("synthetic_digits", "-", tmp_path / "lively", **options, lively="true")
+    durations = [
+        [u.duration_s for u in read_manifest(tmp_path / name / "train.jsonl.gz")]
+        for name in ("calm", "lively")
+    ]
+    assert durations[0] != durations[1]
 
 
 @pytest.mark.slow

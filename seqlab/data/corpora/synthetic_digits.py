@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
+import numpy as np
+
+from seqlab.audio import load_audio
+from seqlab.checks import check_range
 from seqlab.data.corpora._layout import ordered
 from seqlab.data.manifest import Utterance
 from seqlab.data.synthetic import TABLE, Plan, cached_corpus, default_voices
@@ -12,6 +17,7 @@ from seqlab.errors import DataError
 
 DIGITS = "zero one two three four five six seven eight nine"
 NOTES = ("synthetic speech by espeak-ng: accuracy on it says nothing about people",)
+_DROP_DB, _RISE_DB = 35, 6  # below the loudest frame, and above the noise, a word still is loud
 
 
 def prepare(
@@ -22,6 +28,7 @@ def prepare(
     seed: int = 0,
     words: str = DIGITS,
     lively: bool = False,
+    margin_s: float = 0.0,
     cache: str = "",
 ) -> dict[str, list[Utterance]]:
     """Splits of spoken digits by espeak-ng; no voice is in two of them.
@@ -36,12 +43,15 @@ def prepare(
         seed: of voices' noise, rates, pitches, levels and pauses.
         words: what to say, by spaces.
         lively: whether rate and pitch differ more, and melody and emphasis differ, too.
+        margin_s: seconds of pause that are kept on either side of a word, where there are as many;
+            0: all. Recordings of words are mostly cut tight, and these are not.
         cache: folder for the audio; empty: the user's cache folder.
 
     Raises:
         MissingDependencyError: espeakng-loader is not installed.
-        DataError: options out of range, or the cache cannot be written.
+        SeqlabError: options out of range, or the cache cannot be written.
     """
+    check_range("margin_s", margin_s, 0, 10, "0.03 is as tight as most recordings of words")
     if voices < 3:
         raise DataError(f"voices={voices} must be 3 or more, one for each of train, dev and test")
     plan = Plan(tuple(words.split()), default_voices(voices), takes, seed, lively)
@@ -49,8 +59,25 @@ def prepare(
     kinds = {voice: _split(number) for number, voice in enumerate(plan.voices)}
     splits: dict[str, list[Utterance]] = {"train": [], "dev": [], "test": []}
     for _, utterance in read_table(folder / TABLE):
-        splits[kinds[str(utterance.speaker)]].append(utterance)
+        word = _cut(utterance, margin_s) if margin_s else utterance
+        splits[kinds[str(utterance.speaker)]].append(word)
     return ordered(splits)
+
+
+def _cut(word: Utterance, margin_s: float) -> Utterance:
+    """The word from before its first frame above the faint noise until after its last."""
+    waveform, rate = load_audio(word.path, start_s=word.start_s, duration_s=word.duration_s)
+    frame = rate // 100
+    count = len(waveform) // frame
+    power = waveform[: count * frame].reshape(count, frame).square().mean(1).numpy()
+    level = 10 * np.log10(power + 1e-10)
+    least = max(level.max() - _DROP_DB, np.percentile(level, 5) + _RISE_DB)
+    loud = np.flatnonzero(level >= min(least, level.max()))
+    begin = max(0.0, float(loud[0]) / 100 - margin_s)
+    end = min(word.duration_s, float(loud[-1] + 1) / 100 + margin_s)
+    return dataclasses.replace(
+        word, start_s=round(word.start_s + begin, 6), duration_s=round(end - begin, 6)
+    )
 
 
 def _split(number: int) -> str:
