@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqlab.cli.adapt_options import adaptation_of, adapts, add_adapt_options
 from seqlab.cli.chunks import add_chunk_option, set_chunks
 from seqlab.cli.decoding_options import add_decoding_options, chosen_decoder
 from seqlab.cli.terminal import Progress, duration, print_json, print_table
@@ -18,9 +19,10 @@ from seqlab.cli.train import add_allow_module
 from seqlab.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from seqlab.data.utterance import Utterance
+    from seqlab.model import SpeechModel
     from seqlab.training.validate import Evaluation
 
 
@@ -45,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_chunk_option(parser)
     add_decoding_options(parser)
+    add_adapt_options(parser)
     add_allow_module(parser)
 
 
@@ -127,11 +130,28 @@ def write_evaluation(content: dict[str, Any], folder: Path, args: argparse.Names
     write_report(folder)
 
 
+def measure(
+    args: argparse.Namespace,
+    model: SpeechModel,
+    utterances: Sequence[Utterance],
+    decoder: Any,
+    progressed: Callable[[int, int], None],
+) -> Evaluation:
+    """The evaluation, of the model as it is or adapted to each speaker."""
+    from seqlab.training.speakers import evaluate_adapted
+    from seqlab.training.validate import evaluate
+
+    given: dict[str, Any] = {"batch_size": args.batch_size, "decoder": decoder}
+    given["progressed"] = progressed
+    if adapts(args):
+        return evaluate_adapted(model, utterances, adaptation_of(args), **given)
+    return evaluate(model, utterances, **given)
+
+
 def run(args: argparse.Namespace) -> int:
     """Evaluate."""
     from seqlab.cli.locate import load_model, warn_if_synthetic
     from seqlab.data.manifest import read_manifest
-    from seqlab.training.validate import evaluate
 
     if args.batch_size < 1:
         raise DataError(f"--batch-size {args.batch_size} must be at least 1")
@@ -146,13 +166,11 @@ def run(args: argparse.Namespace) -> int:
     decoder = chosen_decoder(args, model)
     started = time.perf_counter()
     with Progress(len(utterances), "evaluating") as progress:
-        evaluation = evaluate(
-            model,
-            utterances,
-            batch_size=args.batch_size,
-            progressed=lambda done, total: progress.update(done, total=total),
-            decoder=decoder,
-        )
+
+        def progressed(done: int, total: int) -> None:
+            progress.update(done, total=total)
+
+        evaluation = measure(args, model, utterances, decoder, progressed)
     content = as_json(evaluation, args.by_speaker)
     content["speed"] = speed(utterances, time.perf_counter() - started)
     if args.output:

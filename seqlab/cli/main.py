@@ -28,6 +28,7 @@ COMMANDS = {
     "learning-rate": "find a learning rate for a recipe by trying rising ones",
     "evaluate": "measure a model on a manifest: error rates with confidence intervals",
     "tune": "find the weights of language model and words with the fewest errors on dev",
+    "adapt": "a recogniser for one voice, from a dozen recordings without transcripts",
     "transcribe": "speech in files to text",
     "align": "when each word of a known text was said: TextGrid, subtitles, CTM",
     "classify": "the most probable labels of files",

@@ -10,13 +10,21 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from seqlab.cli.adapt_options import adaptation_of, adapts, add_adapt_options
 from seqlab.cli.decoding_options import add_decoding_options, given_settings
 from seqlab.cli.terminal import Progress, print_json, print_table
 from seqlab.cli.train import add_allow_module
 from seqlab.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from seqlab.data.utterance import Utterance
+    from seqlab.inference.settings import DecodingSettings
     from seqlab.inference.tuning import Tuning
+    from seqlab.model import SpeechModel
 
 SHOWN = 8
 
@@ -38,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--json", action="store_true", help="print every trial as JSON")
     add_decoding_options(parser, hotwords=False)
+    add_adapt_options(parser)
     add_allow_module(parser)
 
 
@@ -77,6 +86,33 @@ def _rates(tuning: Tuning, words: int, characters: int) -> list[str]:
     return [percent(words / tuning.words), percent(characters / tuning.characters)]
 
 
+def adapted_log_probs(
+    args: argparse.Namespace,
+    model: SpeechModel,
+    utterances: Sequence[Utterance],
+    settings: DecodingSettings,
+) -> list[Tensor]:
+    """What the model says of each utterance when it is adapted to the speaker.
+
+    The settings before tuning give the answers that it learns from.
+    """
+    from seqlab.inference.tuning import log_probs_of
+    from seqlab.training.speakers import adapted_models
+
+    rows: dict[str, Tensor] = {}
+    with Progress(len(utterances), "adapting") as progress:
+        for adapted, group in adapted_models(
+            model,
+            utterances,
+            adaptation_of(args),
+            decoder=settings.decoder(model),
+            progressed=lambda done, total: progress.update(done, total=total),
+        ):
+            found = log_probs_of(adapted, group)
+            rows |= {utterance.id: row for utterance, row in zip(group, found, strict=True)}
+    return [rows[utterance.id] for utterance in utterances]
+
+
 def run(args: argparse.Namespace) -> int:
     """Tune."""
     from seqlab.cli.locate import load_model, model_folder
@@ -89,10 +125,15 @@ def run(args: argparse.Namespace) -> int:
     utterances = read_manifest(args.manifest, args.split)
     settings = given_settings(args) or DecodingSettings()
     model = load_model(args.model, args.allow_module)
+    adapted = adapted_log_probs(args, model, utterances, settings) if adapts(args) else None
     with Progress(None, "trials") as progress:
         done = iter(range(1, 10**9))
         tuning = tune_decoding(
-            model, utterances, settings, tried=lambda trial: progress.update(next(done))
+            model,
+            utterances,
+            settings,
+            tried=lambda trial: progress.update(next(done)),
+            log_probs=adapted,
         )
     if args.store:
         tuning.settings.store(model_folder(args.model))

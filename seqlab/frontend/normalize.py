@@ -79,6 +79,22 @@ def check_features(features: Tensor, lengths: Tensor) -> None:
     check_lengths(lengths, features.shape[1], "features")
 
 
+def utterance_statistics(features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Features (B, T, F), padding zero, and their means and variances (B, 1, F), in one dtype.
+
+    That is float64, whose sums do not depend on how far the batch is padded (float32 on mps, which
+    has no other). Frames that are not finite do not count.
+    """
+    check_features(features, lengths)
+    precise = features.dtype if features.device.type == "mps" else torch.float64
+    exact = zero_padding(features.to(precise), lengths)
+    counted = (finite_frames(exact) & valid_mask(lengths, exact.shape[1])).unsqueeze(-1)
+    frames = counted.sum(1, keepdim=True).clamp(min=1)
+    average = exact.masked_fill(~counted, 0).sum(1, keepdim=True) / frames
+    squares = (exact - average).masked_fill(~counted, 0).square()
+    return exact, average, squares.sum(1, keepdim=True) / frames
+
+
 class UtteranceCMVN(Normalizer):
     """Zero mean and unit variance of each feature over each utterance.
 
@@ -105,18 +121,9 @@ class UtteranceCMVN(Normalizer):
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Normalise features (B, T, F) of ``lengths`` (B,) frames; the shape stays."""
-        check_features(features, lengths)
-        # Sums in double precision do not depend on how far the batch is padded.
-        precise = features.dtype if features.device.type == "mps" else torch.float64
-        exact = zero_padding(features.to(precise), lengths)
-        counted = (finite_frames(exact) & valid_mask(lengths, exact.shape[1])).unsqueeze(-1)
-        frames = counted.sum(1, keepdim=True).clamp(min=1)
-        average = exact.masked_fill(~counted, 0).sum(1, keepdim=True) / frames
-        centred = zero_padding(exact - average, lengths)
-        result = centred if self.mean else exact
+        exact, average, variance = utterance_statistics(features, lengths)
+        result = zero_padding(exact - average, lengths) if self.mean else exact
         if self.variance:
-            squares = centred.masked_fill(~counted, 0).square()
-            variance = squares.sum(1, keepdim=True) / frames
             result = result / variance.clamp_min(self.floor**2).sqrt()
         return result.to(features.dtype)
 

@@ -23,7 +23,7 @@ from seqlab.metrics import error_rate
 from seqlab.model import SpeechModel
 from seqlab.recordings import evaluating
 
-__all__ = ["Tuning", "tune_decoding"]
+__all__ = ["Tuning", "log_probs_of", "tune_decoding"]
 
 WITH_MODEL = {
     "lm_weight": (0.5, 1.0, 1.5, 2.0),
@@ -62,6 +62,7 @@ def tune_decoding(
     *,
     grid: Mapping[str, Sequence[float]] | None = None,
     tried: Callable[[Trial], None] | None = None,
+    log_probs: Sequence[Tensor] | None = None,
 ) -> Tuning:
     """Find the weights with the fewest word errors; the acoustic model runs only once.
 
@@ -75,6 +76,8 @@ def tune_decoding(
         grid: Where to begin, by name of the setting; None takes ``WITH_MODEL``, or
             ``WITHOUT_MODEL`` where there is no language model.
         tried: Is told of every trial.
+        log_probs: What ``log_probs_of`` found, where the model alone does not say it, such as one
+            that is adapted to each speaker.
 
     Raises:
         SeqlabError: Utterances or settings cannot be used.
@@ -86,16 +89,16 @@ def tune_decoding(
     unknown = sorted(set(start) - set(WITH_MODEL))
     if unknown:
         raise DataError(f"{unknown[0]!r} cannot be tuned; there are {', '.join(WITH_MODEL)}")
-    rows = _log_probs(model, utterances)
+    rows = log_probs_of(model, utterances) if log_probs is None else list(log_probs)
     references = [model.tokenizer.normalize(u.target or "") for u in utterances]
     lengths = torch.tensor([len(row) for row in rows])
-    log_probs = pad_sequence(rows, batch_first=True)
+    padded = pad_sequence(rows, batch_first=True)
     if "prior_weight" in start:
-        decoder.priors = Priors.of(log_probs, lengths)
+        decoder.priors = Priors.of(padded, lengths)
         settings = dataclasses.replace(settings, log_priors=decoder.priors.log_priors)
 
     def count_errors(at: Mapping[str, float]) -> tuple[int, int]:
-        answers = decoder.with_weights(**at).decode(log_probs, lengths)
+        answers = decoder.with_weights(**at).decode(padded, lengths)
         return _errors(references, [answer[0].text for answer in answers])
 
     trials = find_settings(count_errors, start, lowest=LOWEST, tried=tried)
@@ -105,12 +108,16 @@ def tune_decoding(
         trials=trials,
         words=sum(len(text.split()) for text in references),
         characters=error_rate(references, references, unit="character").reference_length,
-        greedy=_errors(references, [a.text for a in model.decode(log_probs, lengths)]),
+        greedy=_errors(references, [a.text for a in model.decode(padded, lengths)]),
     )
 
 
-def _log_probs(model: SpeechModel, utterances: Sequence[Utterance]) -> list[Tensor]:
-    """Log-probabilities (T', C) of each utterance, on the CPU."""
+def log_probs_of(model: SpeechModel, utterances: Sequence[Utterance]) -> list[Tensor]:
+    """Log-probabilities (T', C) of each utterance, on the CPU.
+
+    Raises:
+        DataError: An utterance has no transcript.
+    """
     silent = [utterance.id for utterance in utterances if utterance.transcript is None]
     if silent:
         raise DataError(f"{silent[0]} has no transcript to count errors against; leave it out")

@@ -13,6 +13,7 @@ from seqlab.errors import SeqlabError
 from seqlab.frontend.normalize import GlobalCMVN, Normalizer, PeakReference, UtteranceCMVN
 from seqlab.frontend.pcen import PCEN
 from seqlab.frontend.sliding_cmvn import SlidingCMVN
+from seqlab.frontend.speaker_cmvn import SpeakerCMVN
 from seqlab.frontend.spectrum import compress
 from seqlab.lengths import pad_stack
 
@@ -26,11 +27,16 @@ def fitted() -> GlobalCMVN:
     return GlobalCMVN(6).fit([pad_stack(energies(20, 30))])
 
 
+def speaker(weight: float = 0.3) -> SpeakerCMVN:
+    return SpeakerCMVN(6, weight).fit([pad_stack(energies(20, 30))])
+
+
 NORMALIZERS = {
     "utterance": UtteranceCMVN,
     "mean only": lambda: UtteranceCMVN(variance=False),
     "variance only": lambda: UtteranceCMVN(mean=False),
     "global": fitted,
+    "speaker": speaker,
     "peak": PeakReference,
     "pcen": PCEN,
     "pcen from a level": lambda: PCEN(start=1.0),
@@ -129,6 +135,26 @@ def test_what_cannot_be_fitted_is_refused() -> None:
         fitted()(torch.zeros(1, 2, 5), torch.tensor([2]))
     with pytest.raises(SeqlabError, match="input_dim=0"):
         GlobalCMVN(0)
+
+
+def test_a_speakers_weight_lies_between_utterance_and_global() -> None:
+    items = [item + 1 for item in energies(17, 25)]
+    batch, lengths = pad_stack(items)
+    torch.testing.assert_close(speaker(0.0)(batch, lengths), UtteranceCMVN()(batch, lengths))
+    torch.testing.assert_close(speaker(1.0)(batch, lengths), fitted()(batch, lengths))
+    # Utterance 2 and 6 (mean 4, deviation 2), speaker 0 and 8 (mean 4, deviation 4), a quarter.
+    by_hand = SpeakerCMVN(1, weight=0.25).fit([(torch.tensor([[[0.0], [8.0]]]), torch.tensor([2]))])
+    found = by_hand(torch.tensor([[[2.0], [6.0]]]), torch.tensor([2])).flatten().tolist()
+    assert found == pytest.approx([-2 / 2.5, 2 / 2.5])
+
+
+def test_a_speaker_must_be_known() -> None:
+    with pytest.raises(SeqlabError, match="no statistics of a speaker, must be fitted first"):
+        SpeakerCMVN(6)(torch.zeros(1, 2, 6), torch.tensor([2]))
+    with pytest.raises(SeqlabError, match=r"must be \(B, T, 6\) as in fit"):
+        speaker()(torch.zeros(1, 2, 5), torch.tensor([2]))
+    with pytest.raises(SeqlabError, match="weight=1.5"):
+        SpeakerCMVN(6, weight=1.5)
 
 
 def test_a_damaged_frame_spoils_no_other(normalizer: Normalizer) -> None:

@@ -30,19 +30,22 @@ def count_frames(graph: Graph, layout: FrameLayout, lengths: str) -> str:
     return graph("Mul", frames, graph.cast(graph("Greater", lengths, 0), "INT64"))
 
 
-def cut_frames(graph: Graph, layout: FrameLayout, waveform: str, lengths: str, total: str) -> str:
-    """Frames (B, T, win_length) of a waveform (B, N) of any N; T is ``total``, at least 1."""
-    win, hop = layout.win_length, layout.hop_length
-    span = graph("Add", graph("Mul", total, hop), win - hop)
-    waveform = graph("Pad", waveform, [0, 0, 0, win])  # a frame to read even where there is none
+def cut_samples(graph: Graph, layout: FrameLayout, waveform: str, lengths: str, span: str) -> str:
+    """The ``span`` samples (B, span) of a waveform (B, N) of any N that all frames read."""
+    # a frame to read even where there is none
+    waveform = graph("Pad", waveform, [0, 0, 0, layout.win_length])
     if layout.edges == "snip":
-        piece = graph("Slice", waveform, [0], graph("Reshape", span, [1]), [1])
-    else:
-        piece = _beyond_edges(graph, layout, waveform, lengths, span)
+        return graph("Slice", waveform, [0], graph("Reshape", span, [1]), [1])
+    return _beyond_edges(graph, layout, waveform, lengths, span)
+
+
+def cut_frames(graph: Graph, layout: FrameLayout, piece: str, span: str, total: str) -> str:
+    """Frames (B, T, win_length) of the ``span`` samples (B, span) that T = ``total`` frames fill."""
+    win, hop = layout.win_length, layout.hop_length
     # Frames are put together from pieces as long as may be, which are copied as a whole.
     grain = math.gcd(win, hop)
     pieces = graph("Reshape", graph("Div", span, grain), [1])
-    batch = graph("Shape", waveform, end=1)
+    batch = graph("Shape", piece, end=1)
     pieces = graph("Reshape", piece, graph("Concat", batch, pieces, [grain], axis=0))
     first = graph("Mul", graph("Range", 0, total, 1), hop // grain)
     which = graph("Add", graph("Unsqueeze", first, [1]), np.arange(win // grain))
