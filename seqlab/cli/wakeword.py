@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     numbers: list[tuple[str, type, Any, str, str]] = [
         ("voices", int, 70, "N", "synthetic voices, 2 to 70, each fourth for dev; default: 70"),
         ("copies", int, 3, "N", "takes of each text by each voice; default: 3"),
-        ("epochs", int, None, "N", "of the training; default: as the recipe says, 40"),
+        ("epochs", int, None, "N", "of the training; default: as the recipe says, 14"),
         ("seed", int, 0, "N", "of everything that is drawn; default: 0"),
         ("false-alarms-per-hour", float, 0.4, "RATE", "allowed for each phrase; default: 0.4"),
         (

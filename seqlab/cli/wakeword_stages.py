@@ -127,6 +127,7 @@ def choose_thresholds(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
     from seqlab.cli.locate import load_model
     from seqlab.data.manifest import read_manifest, write_atomically
     from seqlab.decoding.keyword import DetectorSettings
+    from seqlab.inference.hearing import count_alarms, sound_of
     from seqlab.inference.judging import at_stored
     from seqlab.inference.operating_point import Measurement, choose
     from seqlab.inference.spotting import KeywordSpotter
@@ -147,7 +148,8 @@ def choose_thresholds(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
     measured = Measurement.of(spotter, positives, negatives)
     point = choose(measured, settings["false_alarms_per_hour"], spotter, **windows)
     operating_point.save(folder / "run" / "model", point, measured)
-    on_near = at_stored(Measurement.of(spotter, positives, near), point)
+    alarms, hours = count_alarms(spotter, sound_of(spotter, near))
+    on_near = at_stored(Measurement(measured.trials, alarms, hours), point)
     rows = operating_point.figures(point, measured)
     for row in rows:
         row["near_misses_heard"] = on_near.phrases[str(row["label"])].false_alarms
