@@ -6,10 +6,13 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from seqlab.decoding.prefix_beam import PrefixBeamDecoder
+    from seqlab.model import SpeechModel
     from seqlab.training.adaptation import Adaptation
 
 _OPTIONS: dict[str, tuple[type, str, str]] = {
-    "passes": (int, "N", "how often each recording is learned from (default: 20)"),
+    "rounds": (int, "N", "how often answers are learned from, each better (default: 1)"),
+    "passes": (int, "N", "how often each recording is learned from in a round (default: 20)"),
     "learning_rate": (float, "X", "of Adam (default: 2e-4)"),
     "speaker_weight": (
         float,
@@ -29,6 +32,12 @@ def add_adapt_options(parser: argparse.ArgumentParser, switch: bool = True) -> N
             help="adapt the model to each speaker of the manifest first, by its own answers "
             "(transcripts are not used)",
         )
+        group.add_argument(
+            "--adapt-decoding",
+            metavar="FILE",
+            help="settings from seqlab tune for the answers that are learned from (default: the "
+            "same as for the last ones)",
+        )
     for name, (kind, metavar, text) in _OPTIONS.items():
         flag = "--adapt-" + name.replace("_", "-")
         group.add_argument(flag, type=kind, metavar=metavar, help=text)
@@ -42,11 +51,29 @@ def adaptation_of(args: argparse.Namespace) -> Adaptation:
     return Adaptation(**{name: value for name, value in given.items() if value is not None})
 
 
+def first_decoder(args: argparse.Namespace, model: SpeechModel) -> PrefixBeamDecoder | None:
+    """The decoder for the answers that are learned from; None where it is that for the last ones.
+
+    A language model that is named for the last answers is that of the first ones, too.
+    """
+    import dataclasses
+
+    from seqlab.inference.settings import DecodingSettings
+
+    if args.adapt_decoding is None:
+        return None
+    settings = DecodingSettings.load(args.adapt_decoding)
+    if args.language_model is not None:
+        settings = dataclasses.replace(settings, language_model=args.language_model)
+    return settings.decoder(model)
+
+
 def adapts(args: argparse.Namespace) -> bool:
     """Whether ``--adapt`` was given; DataError for its settings without it."""
     from seqlab.errors import DataError
 
-    given = [name for name in _OPTIONS if getattr(args, f"adapt_{name}") is not None]
+    names = [*_OPTIONS, "decoding"]
+    given = [name for name in names if getattr(args, f"adapt_{name}") is not None]
     if given and not args.adapt:
         flag = given[0].replace("_", "-")
         raise DataError(f"--adapt-{flag} says how to adapt, but not to; give --adapt as well")

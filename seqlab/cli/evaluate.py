@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqlab.cli.adapt_options import adaptation_of, adapts, add_adapt_options
+from seqlab.cli.adapt_options import adaptation_of, adapts, add_adapt_options, first_decoder
 from seqlab.cli.chunks import add_chunk_option, set_chunks
 from seqlab.cli.decoding_options import add_decoding_options, chosen_decoder
 from seqlab.cli.terminal import Progress, duration, print_json, print_table
@@ -144,6 +144,7 @@ def measure(
     given: dict[str, Any] = {"batch_size": args.batch_size, "decoder": decoder}
     given["progressed"] = progressed
     if adapts(args):
+        given["first_decoder"] = first_decoder(args, model)
         return evaluate_adapted(model, utterances, adaptation_of(args), **given)
     return evaluate(model, utterances, **given)
 

@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqlab.cli.adapt_options import adaptation_of, adapts, add_adapt_options
+from seqlab.cli.adapt_options import adaptation_of, adapts, add_adapt_options, first_decoder
 from seqlab.cli.decoding_options import add_decoding_options, given_settings
 from seqlab.cli.terminal import Progress, print_json, print_table
 from seqlab.cli.train import add_allow_module
@@ -105,7 +105,7 @@ def adapted_log_probs(
             model,
             utterances,
             adaptation_of(args),
-            decoder=settings.decoder(model),
+            decoder=first_decoder(args, model) or settings.decoder(model),
             progressed=lambda done, total: progress.update(done, total=total),
         ):
             found = log_probs_of(adapted, group)

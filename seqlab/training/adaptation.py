@@ -26,7 +26,10 @@ class Adaptation:
     """How a model is adapted.
 
     Args:
-        passes: How often each recording is learned from, at least 0; 0 leaves the weights alone.
+        rounds: How often answers are learned from, at least 1: the second time those that the
+            model gives after the first, and again from the weights it had before.
+        passes: How often each recording is learned from in a round, at least 0; 0 leaves the
+            weights alone.
         learning_rate: Of Adam, in (0, 1].
         speaker_weight: Of the speaker's mean and deviation where the model normalises each
             utterance by its own (``SpeakerCMVN``), in [0, 1].
@@ -37,6 +40,7 @@ class Adaptation:
         SeqlabError: A value is out of range.
     """
 
+    rounds: int = 1
     passes: int = 20
     learning_rate: float = 2e-4
     speaker_weight: float = 0.5
@@ -44,6 +48,7 @@ class Adaptation:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        check_at_least("rounds", self.rounds, 1, "1 is usual")
         check_at_least("passes", self.passes, 0, "20 is usual")
         check_range("learning_rate", self.learning_rate, 1e-12, 1.0, "2e-4 is usual")
         check_range("speaker_weight", self.speaker_weight, 0.0, 1.0, "0.5 gives both their half")
@@ -94,15 +99,11 @@ def adapt(
     features = _features(adapted, waveforms)
     _use_statistics(adapted, features, adaptation.speaker_weight)
     features = [_normalised(adapted, row) for row in features]
-    said = _answers(adapted, features, decoder) if transcripts is None else list(transcripts)
-    targets = [torch.tensor(model.tokenizer.encode(text), dtype=torch.int64) for text in said]
-    usable = [
-        (row, target)
-        for row, target in zip(features, targets, strict=True)
-        if len(row) > 0 and len(target) > 0
-    ]
-    if usable:
-        _learn(adapted, usable, adaptation)
+    start = copy.deepcopy(adapted.state_dict())
+    for _ in range(adaptation.rounds):
+        said = _answers(adapted, features, decoder) if transcripts is None else transcripts
+        adapted.load_state_dict(start)
+        _learn(adapted, _usable(adapted, features, said), adaptation)
     for parameter in adapted.parameters():
         parameter.grad = None
     return adapted
@@ -148,6 +149,15 @@ def _answers(model: SpeechModel, features: Sequence[Tensor], decoder: Decoder | 
             encoded, lengths = model.encode_features(row[None], frames, model.between())
             texts.append(model.answers(encoded, lengths, decoder)[0].text)
     return texts
+
+
+def _usable(
+    model: SpeechModel, features: Sequence[Tensor], said: Sequence[str]
+) -> list[tuple[Tensor, Tensor]]:
+    """Features (T, F) and targets (U,) of the recordings in which something was said."""
+    targets = [torch.tensor(model.tokenizer.encode(text), dtype=torch.int64) for text in said]
+    pairs = zip(features, targets, strict=True)
+    return [(row, target) for row, target in pairs if len(row) > 0 and len(target) > 0]
 
 
 def _learn(

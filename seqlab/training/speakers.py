@@ -75,16 +75,19 @@ def evaluate_adapted(
     *,
     batch_size: int = 16,
     decoder: Decoder | None = None,
+    first_decoder: Decoder | None = None,
     progressed: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """``evaluate``, with the model adapted to each speaker first, without their transcripts.
 
     A speaker's utterances are heard twice: what is learned from the first answers goes into the
-    second ones. See ``adapted_models`` for the arguments and errors.
+    second ones. ``first_decoder`` is for the first ones, such as a search that trusts the language
+    model more, which the adapted model needs less; ``decoder`` again, if None. See
+    ``adapted_models`` for the other arguments and the errors.
     """
     said: dict[str, tuple[str, Answer]] = {}
     for adapted, group in adapted_models(
-        model, utterances, adaptation, decoder=decoder, progressed=progressed
+        model, utterances, adaptation, decoder=first_decoder or decoder, progressed=progressed
     ):
         found = evaluate(adapted, group, batch_size=batch_size, decoder=decoder)
         for record in found.records:

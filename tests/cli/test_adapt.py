@@ -111,3 +111,22 @@ def test_settings_without_the_switch(call: Call, speech: Trained) -> None:
     dev = speech.corpus / "dev.jsonl.gz"
     found = call("evaluate", speech.run, dev, "--adapt-passes", 3)
     assert found.code == 2 and "--adapt-passes says how to adapt, but not to" in found.err
+    found = call("evaluate", speech.run, dev, "--adapt-decoding", "decoding.json")
+    assert found.code == 2 and "--adapt-decoding says how to adapt, but not to" in found.err
+
+
+def test_first_answers_have_settings_of_their_own(
+    call: Call, speech: Trained, tmp_path: Path
+) -> None:
+    """What a lexicon of one word has the model learn is not what it hears by itself."""
+    dev = speech.corpus / "dev.jsonl.gz"
+    first, last, words = (tmp_path / name for name in ("first.json", "last.json", "words.txt"))
+    words.write_text("cc\n")
+    DecodingSettings(beam=4, lexicon=str(words)).save(first)
+    DecodingSettings(beam=4).save(last)
+    command = [speech.run, dev, "--adapt", "--adapt-learning-rate", 1e-2, "--decoding"]
+    same = evaluation(call, *command, last)
+    other = evaluation(call, *command, last, "--adapt-decoding", first)
+    both = evaluation(call, *command, last, "--adapt-decoding", last)
+    assert [r["loss"] for r in both["records"]] == [r["loss"] for r in same["records"]]
+    assert [r["loss"] for r in other["records"]] != [r["loss"] for r in same["records"]]

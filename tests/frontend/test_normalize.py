@@ -153,7 +153,7 @@ def test_a_speaker_must_be_known() -> None:
         SpeakerCMVN(6)(torch.zeros(1, 2, 6), torch.tensor([2]))
     with pytest.raises(SeqlabError, match=r"must be \(B, T, 6\) as in fit"):
         speaker()(torch.zeros(1, 2, 5), torch.tensor([2]))
-    with pytest.raises(SeqlabError, match="weight=1.5"):
+    with pytest.raises(SeqlabError, match=r"weight=1\.5"):
         SpeakerCMVN(6, weight=1.5)
 
 

@@ -30,6 +30,7 @@ from tests.test_model import classifier, noise, recogniser, texts
 from .corpus import RATE, make_corpus, tones
 
 TEXTS = ["ab", "ba", "cab", "acb", "bca", "cc", "abc", "cba"]
+_BAD = {"rounds": 0, "passes": -1, "learning_rate": 0.0, "speaker_weight": 2.0, "seed": -1}
 UNCHANGED = Adaptation(passes=0, speaker_weight=0.0)
 
 
@@ -127,6 +128,18 @@ def test_the_same_seed_gives_the_same_weights() -> None:
     )
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert any(not torch.equal(first[name], other[name]) for name in first)
+
+
+def test_a_round_begins_with_the_weights_of_the_first(trained: SpeechModel) -> None:
+    recordings = [voice(text, seed) for seed, text in enumerate(TEXTS)]
+    told = adapt(trained, recordings, transcripts=TEXTS).state_dict()
+    twice = adapt(trained, recordings, Adaptation(rounds=2), transcripts=TEXTS).state_dict()
+    assert all(torch.equal(told[name], twice[name]) for name in told)
+    first = adapt(trained, recordings)
+    second = adapt(trained, recordings, Adaptation(rounds=2)).state_dict()
+    heard = texts(first.transcribe(recordings, RATE))
+    again = adapt(trained, recordings, transcripts=heard).state_dict()
+    assert all(torch.equal(second[name], again[name]) for name in second)
 
 
 @pytest.mark.parametrize("kind", ["recurrent", "intermediate", "no normaliser"])
