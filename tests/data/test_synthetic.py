@@ -14,6 +14,7 @@ import torch
 
 from seqlab.audio import load_audio
 from seqlab.data.corpora import prepare
+from seqlab.data.corpora.synthetic_digits import DIGITS, PRONUNCIATIONS
 from seqlab.data.manifest import read_manifest
 from seqlab.data.synthetic import Plan, cached_corpus, default_voices, synthesize
 from seqlab.errors import DataError, MissingDependencyError, SeqlabError
@@ -219,3 +220,15 @@ def test_the_default_corpus_has_the_checksum_it_was_published_with(
     words = "zero one two three four five six seven eight nine"
     checksum = synthesize(Plan(tuple(words.split()), default_voices(48), 4, 0), tmp_path / "x")
     assert checksum == "732e15350df3065bb0a71fb99dc56f8788c69e14c75567c532c9823bce262dd1"
+
+
+def test_prepared_digits_said_in_other_ways(corpus: Path, tmp_path: Path) -> None:
+    """Two words by three voices: as written, and the ways there are; other words have none."""
+    options = {"voices": 3, "takes": 1, "words": "nine yes", "cache": str(tmp_path / "c")}
+    prepare("synthetic_digits", "-", tmp_path / "ways", **options, pronunciations=True)
+    found = read_manifest(tmp_path / "ways" / "train.jsonl.gz")
+    assert sorted(str(word.label) for word in found) == ["nine", "nine", "nine", "yes"]
+    assert all(word.transcript == word.label for word in found)
+    assert set(PRONUNCIATIONS) == set(DIGITS.split())
+    waves = [load_audio(w.path, start_s=w.start_s, duration_s=w.duration_s)[0] for w in found]
+    assert len({len(wave) for wave in waves}) == 4

@@ -16,6 +16,18 @@ from seqlab.data.table import read_table
 from seqlab.errors import DataError
 
 DIGITS = "zero one two three four five six seven eight nine"
+PRONUNCIATIONS = {  # in espeak-ng's phonemes: weak diphthongs, and sounds of German, French, Greek
+    "zero": ("z'i:ro:", "s'i@roU"),
+    "one": ("w'an", "v'Van"),
+    "two": ("t'u:", "t'U"),
+    "three": ("tr'i:", "sr'i:", "fr'i:"),
+    "four": ("f'O:", "f'o:r"),
+    "five": ("f'aEv", "f'A:v", "f'aIf"),
+    "six": ("s'i:ks", "z'Iks"),
+    "seven": ("s'EvEn", "z'Ev@n"),
+    "eight": ("'e:t", "'Et"),
+    "nine": ("n'aEn", "n'A:n"),
+}
 NOTES = ("synthetic speech by espeak-ng: accuracy on it says nothing about people",)
 _DROP_DB, _RISE_DB = 35, 6  # below the loudest frame, and above the noise, a word still is loud
 
@@ -28,6 +40,7 @@ def prepare(
     seed: int = 0,
     words: str = DIGITS,
     lively: bool = False,
+    pronunciations: bool = False,
     margin_s: float = 0.0,
     cache: str = "",
 ) -> dict[str, list[Utterance]]:
@@ -43,6 +56,8 @@ def prepare(
         seed: of voices' noise, rates, pitches, levels and pauses.
         words: what to say, by spaces.
         lively: whether rate and pitch differ more, and melody and emphasis differ, too.
+        pronunciations: whether the digits among the words are also said in two or three other ways,
+            ``takes`` times each: espeak-ng glides more than most people, and never errs.
         margin_s: seconds of pause that are kept on either side of a word, where there are as many;
             0: all. Recordings of words are mostly cut tight, and these are not.
         cache: folder for the audio; empty: the user's cache folder.
@@ -54,12 +69,17 @@ def prepare(
     check_range("margin_s", margin_s, 0, 10, "0.03 is as tight as most recordings of words")
     if voices < 3:
         raise DataError(f"voices={voices} must be 3 or more, one for each of train, dev and test")
-    plan = Plan(tuple(words.split()), default_voices(voices), takes, seed, lively)
+    labels = {word: word for word in words.split()}
+    if pronunciations:
+        labels |= {f"[[{said}]]": word for word in labels for said in PRONUNCIATIONS.get(word, ())}
+    plan = Plan(tuple(labels), default_voices(voices), takes, seed, lively)
     folder = cached_corpus(plan, cache or None)
     kinds = {voice: _split(number) for number, voice in enumerate(plan.voices)}
     splits: dict[str, list[Utterance]] = {"train": [], "dev": [], "test": []}
     for _, utterance in read_table(folder / TABLE):
-        word = _cut(utterance, margin_s) if margin_s else utterance
+        label = labels[str(utterance.transcript)]
+        word = dataclasses.replace(utterance, label=label, transcript=label)
+        word = _cut(word, margin_s) if margin_s else word
         splits[kinds[str(utterance.speaker)]].append(word)
     return ordered(splits)
 
