@@ -10,22 +10,27 @@ from __future__ import annotations
 import contextlib
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from seqlab.errors import ModelError
+from seqlab.export.fold import folded
+from seqlab.export.joining import chosen, joined
 from seqlab.export.network import StreamNetwork, WholeNetwork
-from seqlab.frontend.onnx.export import OPSETS, onnx_model
+from seqlab.export.unmasked import without_masks
+from seqlab.frontend.onnx.export import OPSETS, check_frontend, onnx_model
 from seqlab.frontend.onnx.graph import Graph, require
+from seqlab.frontend.onnx.radix import columns_of
 from seqlab.frontend.onnx.stream import stream_model
 from seqlab.model import SpeechModel
 
 __all__ = ["FRONTEND", "join_stream", "join_whole", "trace_stream", "trace_whole"]
 
 FRONTEND = "frontend_"  # what names of the front end's nodes begin with
+_TWICE = 2**24  # bytes of a network that an export may hold twice, with masks and without
 LEAST_FRAMES = 16  # that the traced network is given; shorter recordings are padded
 
 
@@ -42,7 +47,7 @@ def trace_whole(model: SpeechModel) -> Any:
     frames = torch.export.Dim("frames", min=LEAST_FRAMES, max=2**20)
     network = _traced(
         model,
-        WholeNetwork(model).eval(),
+        folded(WholeNetwork(model).eval()),
         (features, lengths),
         ({0: batch, 1: frames}, {0: batch}),
         ["features", "lengths"],
@@ -68,7 +73,7 @@ def trace_stream(model: SpeechModel, network: StreamNetwork, frames: int, said: 
     places = range(len(network.tensors))
     return _traced(
         model,
-        network.eval(),
+        folded(network.eval()),
         (features, [tensor.clone() for tensor in network.tensors]),
         None,
         ["features", *(f"state_{place}" for place in places)],
@@ -131,75 +136,50 @@ def _quiet() -> Iterator[None]:
 
 def join_whole(model: SpeechModel, network: Any) -> Any:
     """The traced network behind its front end: ``waveform`` (B, N) and ``lengths`` (B,)."""
-    opset = _opset(network)
-    front = onnx_model(model.frontend, opset=opset)
-    front = _joined(front, _padding(model, opset), [("features", "unpadded")])
-    pairs = [("features", "features"), ("feature_lengths", "lengths")]
-    return _joined(front, network, pairs)
+    opset, double = _opset(network), _needs_double(model)
+    front = onnx_model(model.frontend, opset=opset, double=double, cleared=False)
+    small = network.ByteSize() <= _TWICE
+    plain = without_masks(network, model.frontend.output_dim) if small else None
+    network = joined(_cleared(model, opset), network, {"cleared": "features"}, "cleared_")
+    if plain is not None:
+        network = chosen(plain, network, LEAST_FRAMES)
+    links = {"features": "features", "feature_lengths": "lengths"}
+    return joined(front, network, links, FRONTEND)
 
 
 def join_stream(model: SpeechModel, network: Any, frames: int) -> Any:
     """The traced network behind its front end: a block ``waveform`` (1, n) and all states."""
-    front = stream_model(model.frontend, frames, _opset(network))
-    return _joined(front, network, [("features", "features")])
+    front = stream_model(model.frontend, frames, _opset(network), _needs_double(model))
+    return joined(front, network, {"features": "features"}, FRONTEND)
 
 
-def _padding(model: SpeechModel, opset: int) -> Any:
-    """A graph that pads features (B, T, F) to the fewest frames of the traced network."""
+def _needs_double(model: SpeechModel) -> bool:
+    """Whether the spectrum is computed in float64: in float32 only short transforms are exact."""
+    return columns_of(check_frontend(model.frontend)) is None
+
+
+def _cleared(model: SpeechModel, opset: int) -> Any:
+    """A graph that clears what lies beyond ``lengths`` of features (B, T, F).
+
+    It also pads them to the fewest frames of the traced network.
+    """
     onnx = require("onnx")
     graph = Graph(opset)
-    missing = graph("Max", graph("Sub", [LEAST_FRAMES], graph("Shape", "unpadded", start=1, end=2)),
-                    [0])  # fmt: skip
+    total = graph("Shape", "features", start=1, end=2)
+    frame = graph("Range", 0, graph("Squeeze", total, [0]), 1)
+    valid = graph("Less", frame, graph("Unsqueeze", "lengths", [1]))
+    features = graph("Where", graph("Unsqueeze", valid, [2]), "features", 0.0)
+    missing = graph("Max", graph("Sub", [LEAST_FRAMES], total), [0])
     pads = graph("Concat", [0, 0, 0, 0], missing, [0], axis=0)
-    graph("Pad", "unpadded", pads, name="features")
-    describe, kind = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
+    graph("Pad", features, pads, name="cleared")
+    describe, kinds = onnx.helper.make_tensor_value_info, onnx.TensorProto
     shape = ["batch", "frames", model.frontend.output_dim]
-    inputs = [describe("unpadded", kind, shape)]
-    return graph.model(inputs, [describe("features", kind, ["batch", "padded", shape[2]])], {})
-
-
-def _joined(first: Any, second: Any, pairs: list[tuple[str, str]]) -> Any:
-    """Both graphs as one, in which outputs of the first are inputs of the second.
-
-    What is inside the first gets a prefix, so that no name stands for two things.
-    """
-    passed = {name for name, _ in pairs}
-    beyond = [value for value in first.graph.output if value.name not in passed]
-    kept = {value.name for value in [*first.graph.input, *beyond]}
-    _rename(first.graph, lambda name: name if name in kept or not name else FRONTEND + name)
-    links = {after: FRONTEND + before for before, after in pairs}
-    _rename(second.graph, lambda name: links.get(name, name))
-    joined = type(second)()
-    joined.CopyFrom(second)
-    joined.ir_version = max(first.ir_version, second.ir_version)
-    parts = (joined.graph.node, joined.graph.initializer, joined.graph.input, joined.graph.output)
-    for part in parts:
-        del part[:]
-    inside = set(links.values())
-    joined.graph.node.extend([*first.graph.node, *second.graph.node])
-    joined.graph.initializer.extend([*first.graph.initializer, *second.graph.initializer])
-    own = [value for value in second.graph.input if value.name not in inside]
-    joined.graph.input.extend([*first.graph.input, *own])
-    joined.graph.output.extend([*beyond, *second.graph.output])
-    del joined.metadata_props[:]
-    del joined.graph.metadata_props[:]
-    return joined
-
-
-def _rename(graph: Any, new: Callable[[str], str]) -> None:
-    """Give every value of a graph, and of those within its nodes, another name."""
-    for group in (graph.input, graph.output, graph.initializer, graph.value_info):
-        for value in group:
-            value.name = new(value.name)
-    for place, node in enumerate(graph.node):
-        for names in (node.input, node.output):
-            names[:] = [new(name) for name in names]
-        node.name = new(node.name or f"node_{place}")
-        del node.metadata_props[:]  # where in Python a node comes from
-        node.doc_string = ""
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                _rename(attribute.g, new)
+    inputs = [
+        describe("features", kinds.FLOAT, shape),
+        describe("lengths", kinds.INT64, shape[:1]),
+    ]
+    result = describe("cleared", kinds.FLOAT, ["batch", "padded", shape[2]])
+    return graph.model(inputs, [result], {})
 
 
 def _opset(network: Any) -> int:

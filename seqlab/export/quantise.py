@@ -2,7 +2,7 @@
 
 Convolutions and matrix products are quantised (operators Conv, MatMul and Gemm), statically, by
 onnxruntime: weights symmetric and by channel, activations by the range that they had on the
-recordings. The front end stays as it is, in float64: its spectrum spans more than eight bits do.
+recordings. The front end stays as it is: its spectrum spans more than eight bits do.
 """
 
 from __future__ import annotations

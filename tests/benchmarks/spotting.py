@@ -3,13 +3,15 @@
 One stream of a recording that is heard again and again. Shown are the share of a core that live
 sound would take, the memory that is added after the first pass, and whether the detections of the
 last pass are those of the second one, to the bit and at the same times. The model is untrained and
-its thresholds lie in the middle of its scores, so that it fires all the time.
+its thresholds lie in the middle of its scores, so that it fires all the time. ``--export`` hears
+with its ONNX export instead, in onnxruntime.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,8 +21,11 @@ import torch
 from torch import Tensor
 
 from seqlab.audio import load_audio
-from seqlab.decoding.keyword import DetectorSettings
+from seqlab.decoding.keyword import Detection, DetectorSettings
+from seqlab.deploy.model import ExportedModel
+from seqlab.deploy.spotting import ExportSpotter
 from seqlab.encoders.separable import SeparableConvEncoder
+from seqlab.export.export import export_model, made_recordings
 from seqlab.frontend.logmel import LogMel
 from seqlab.heads.keyword import KeywordHead
 from seqlab.inference.spotting import KeywordSpotter
@@ -30,7 +35,7 @@ from tests.benchmarks.timing import status_bytes, table, versions
 
 LABELS = ["<unknown>", "alexa", "computer", "jarvis"]
 RATE = 16000
-PACKAGES = ("numba", "numpy", "torch")
+PACKAGES = ("numba", "numpy", "onnxruntime", "torch")
 
 
 def small_model() -> SpeechModel:
@@ -81,10 +86,33 @@ def passes(sound: Tensor, count: int, block: int) -> Iterator[Iterator[Tensor]]:
         yield (sound[start : start + block] for start in range(0, len(sound), block))
 
 
-def soak(sound: Tensor, count: int, block_s: float) -> dict[str, Any]:
+class Exported:
+    """The export of a model, heard as ``KeywordSpotter`` hears the model."""
+
+    def __init__(self, model: SpeechModel, settings: DetectorSettings, block_s: float) -> None:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name) / "export"
+            recordings = made_recordings(RATE)
+            export_model(model, folder, recordings=recordings, offline=False, block_s=block_s)
+            self.spotter = ExportSpotter(ExportedModel(folder), settings)
+        self.unit, self.frame_s = self.spotter.stream.unit, self.spotter.frame_s
+        self.block = round(block_s * RATE) // self.unit * self.unit
+        self.initial_state = self.spotter.initial_state
+
+    def step(self, samples: Tensor, state: Any) -> tuple[list[Detection], Any]:
+        """What the next samples (n,) complete, and the new state."""
+        return self.spotter.step(samples.numpy(), state)
+
+
+def soak(sound: Tensor, count: int, block_s: float, export: bool = False) -> dict[str, Any]:
     """Hear the sound ``count`` times, 3 at least, as one stream."""
     model = small_model()
-    spotter = KeywordSpotter(model, settings_for(model, sound), block_s=block_s)
+    settings = settings_for(model, sound)
+    spotter: KeywordSpotter | Exported
+    if export:
+        spotter = Exported(model, settings, block_s)
+    else:
+        spotter = KeywordSpotter(model, settings, block_s=block_s)
     if len(sound) % spotter.block:
         raise SystemExit(f"--pass-seconds must be a multiple of {spotter.block / RATE:g}")
     state, heard = spotter.initial_state(), []
@@ -105,6 +133,7 @@ def soak(sound: Tensor, count: int, block_s: float) -> dict[str, Any]:
         "hours": seconds / 3600,
         "block_s": block_s,
         "share_of_a_core": processor / seconds,
+        "megabytes": max(memory) / 1e6,
         "times_real_time": seconds / (time.perf_counter() - wall),
         "detections_a_pass": len(heard[1]),
         "last_pass_equals_second": heard[-1] == heard[1],
@@ -119,6 +148,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--pass-seconds", type=int, default=3600)
     parser.add_argument("--audio", type=Path, help="a folder of recordings; default: noise")
     parser.add_argument("--block", type=float, default=1.0, help="seconds heard at a time")
+    parser.add_argument("--export", action="store_true", help="hear with the ONNX export")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--quick", action="store_true", help="three passes of two minutes")
     args = parser.parse_args(argv)
@@ -129,7 +159,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.audio is not None:
         sound = recorded_sound(args.audio, args.pass_seconds)
     count = max(3, round(args.hours * 3600 / args.pass_seconds))
-    figures = soak(sound, count, args.block)
+    figures = soak(sound, count, args.block, args.export)
     if args.json:
         print(json.dumps({**figures, "versions": versions(PACKAGES)}))
         return

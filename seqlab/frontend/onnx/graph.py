@@ -78,6 +78,16 @@ class Graph:
         beyond = np.iinfo(np.int64).max if step > 0 else np.iinfo(np.int64).min
         return self("Slice", value, [begin], [int(beyond) if end is None else end], [axis], [step])
 
+    @property
+    def nodes(self) -> list[Any]:
+        """The nodes so far, for a graph of another make."""
+        return list(self._nodes)
+
+    @property
+    def constants(self) -> list[Any]:
+        """The constants so far."""
+        return list(self._constants)
+
     def _constant(self, value: int | float | Sequence[int] | NDArray[Any] | Tensor) -> str:
         if isinstance(value, Tensor):
             value = value.detach().cpu().numpy()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from seqlab.frontend.base import FramedFrontend
 from seqlab.frontend.framing import FrameLayout
 from seqlab.frontend.onnx.graph import Graph
+from seqlab.frontend.onnx.radix import columns_of, short_transforms
 from seqlab.frontend.spectrum import EPSILON
 
 KNOWN_EDGES = ("snip", "mirror", "zero", "reflect", "edge")
@@ -39,8 +40,10 @@ def cut_samples(graph: Graph, layout: FrameLayout, waveform: str, lengths: str, 
     return _beyond_edges(graph, layout, waveform, lengths, span)
 
 
-def cut_frames(graph: Graph, layout: FrameLayout, piece: str, span: str, total: str) -> str:
-    """Frames (B, T, win_length) of the ``span`` samples (B, span) that T = ``total`` frames fill."""
+def cut_frames(
+    graph: Graph, layout: FrameLayout, piece: str, span: str | int, total: str | int
+) -> str:
+    """Frames (B, T, win_length) of ``span`` samples (B, span), which T = ``total`` frames fill."""
     win, hop = layout.win_length, layout.hop_length
     # Frames are put together from pieces as long as may be, which are copied as a whole.
     grain = math.gcd(win, hop)
@@ -74,8 +77,34 @@ def _beyond_edges(graph: Graph, layout: FrameLayout, waveform: str, lengths: str
     return graph("Where", inside, piece, 0.0)
 
 
-def analyse(graph: Graph, frontend: FramedFrontend, frames: str, *, fft: bool, double: bool) -> str:
-    """Rows (B, T, row_dim) of frames (B, T, win_length); ``FramedFrontend.analyse``."""
+def analyse(
+    graph: Graph,
+    frontend: FramedFrontend,
+    samples: str,
+    span: str | int,
+    total: str | int,
+    *,
+    fft: bool,
+    double: bool,
+) -> str:
+    """Rows (B, T, row_dim) of the ``span`` samples (B, span) that T = ``total`` frames read.
+
+    Samples lie in [-1, 1]; the scale of the front end comes here. ``FramedFrontend.analyse``.
+    """
+    columns = None if fft or double else columns_of(frontend)
+    if columns is not None:
+        bands = _compress(graph, frontend, short_transforms(graph, frontend, samples, columns))
+        return graph("Transpose", bands, perm=[0, 2, 1])
+    if frontend.options.scale != 1:
+        samples = graph("Mul", samples, float(frontend.options.scale))
+    frames = cut_frames(graph, frontend.layout, samples, span, total)
+    return _frame_rows(graph, frontend, frames, fft, double)
+
+
+def _frame_rows(
+    graph: Graph, frontend: FramedFrontend, frames: str, fft: bool, double: bool
+) -> str:
+    """Rows (B, T, row_dim) of frames (B, T, win_length)."""
     with graph.in_double() if double else contextlib.nullcontext():
         if double:
             frames = graph.cast(frames, "DOUBLE")

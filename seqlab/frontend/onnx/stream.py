@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from seqlab.contracts import Frontend
@@ -82,19 +80,12 @@ def stream_model(frontend: Frontend, frames: int, opset: int, double: bool = Tru
         SeqlabError: the front end, or one of its settings, cannot be exported for streams.
     """
     framed, lead = check_frontend(frontend), stream_start(frontend).lead
-    win, hop = framed.win_length, framed.hop_length
+    hop = framed.hop_length
     graph = Graph(opset)
     every = graph("Concat", "samples", "waveform", axis=1) if lead else "waveform"
     if lead:
         graph("Slice", every, [frames * hop], [frames * hop + lead], [1], name="next_samples")
-    scaled = every
-    if framed.options.scale != 1:
-        scaled = graph("Mul", every, float(framed.options.scale))
-    grain = math.gcd(win, hop)
-    pieces = graph("Reshape", scaled, [1, (lead + frames * hop) // grain, grain])
-    which = (np.arange(frames) * (hop // grain))[:, None] + np.arange(win // grain)
-    cut = graph("Reshape", graph("Gather", pieces, which, axis=1), [1, frames, win])
-    rows = analyse(graph, framed, cut, fft=False, double=double)
+    rows = analyse(graph, framed, every, lead + frames * hop, frames, fft=False, double=double)
     graph("Identity", finish(graph, framed, rows), name="features")
     onnx = require("onnx")
     describe, kind = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
