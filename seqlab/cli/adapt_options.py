@@ -51,10 +51,12 @@ def adaptation_of(args: argparse.Namespace) -> Adaptation:
     return Adaptation(**{name: value for name, value in given.items() if value is not None})
 
 
-def first_decoder(args: argparse.Namespace, model: SpeechModel) -> PrefixBeamDecoder | None:
+def first_decoder(
+    args: argparse.Namespace, model: SpeechModel, language_model: str | None = None
+) -> PrefixBeamDecoder | None:
     """The decoder for the answers that are learned from; None where it is that for the last ones.
 
-    A language model that is named for the last answers is that of the first ones, too.
+    ``language_model``, that of the last answers, goes before the one that the file names.
     """
     import dataclasses
 
@@ -63,8 +65,8 @@ def first_decoder(args: argparse.Namespace, model: SpeechModel) -> PrefixBeamDec
     if args.adapt_decoding is None:
         return None
     settings = DecodingSettings.load(args.adapt_decoding)
-    if args.language_model is not None:
-        settings = dataclasses.replace(settings, language_model=args.language_model)
+    if language_model is not None:
+        settings = dataclasses.replace(settings, language_model=language_model)
     return settings.decoder(model)
 
 

@@ -144,7 +144,7 @@ def measure(
     given: dict[str, Any] = {"batch_size": args.batch_size, "decoder": decoder}
     given["progressed"] = progressed
     if adapts(args):
-        given["first_decoder"] = first_decoder(args, model)
+        given["first_decoder"] = first_decoder(args, model, args.language_model)
         return evaluate_adapted(model, utterances, adaptation_of(args), **given)
     return evaluate(model, utterances, **given)
 

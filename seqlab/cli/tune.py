@@ -7,6 +7,7 @@ examples: seqlab tune runs/an4 data/an4/dev.jsonl.gz --language-model words.ngra
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
 
     from seqlab.data.utterance import Utterance
     from seqlab.inference.settings import DecodingSettings
-    from seqlab.inference.tuning import Tuning
-    from seqlab.model import SpeechModel
+    from seqlab.inference.tuning import Fold, Tuning
 
 SHOWN = 8
 
@@ -43,6 +43,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="keep them in the model's folder, with a copy of language model and lexicon; "
         "transcribe and evaluate then use them",
+    )
+    parser.add_argument(
+        "--fold",
+        action="append",
+        nargs=3,
+        default=[],
+        metavar=("MODEL", "MANIFEST", "LM"),
+        help="another model, utterances and language model (- for none) trained without them: the "
+        "errors of all folds are summed; may be given many times",
     )
     parser.add_argument("--json", action="store_true", help="print every trial as JSON")
     add_decoding_options(parser, hotwords=False)
@@ -86,55 +95,66 @@ def _rates(tuning: Tuning, words: int, characters: int) -> list[str]:
     return [percent(words / tuning.words), percent(characters / tuning.characters)]
 
 
-def adapted_log_probs(
-    args: argparse.Namespace,
-    model: SpeechModel,
-    utterances: Sequence[Utterance],
-    settings: DecodingSettings,
-) -> list[Tensor]:
-    """What the model says of each utterance when it is adapted to the speaker.
+def make_fold(
+    args: argparse.Namespace, name: str, utterances: Sequence[Utterance], settings: DecodingSettings
+) -> Fold:
+    """A model and its utterances; where it is to be adapted, what it says when it is.
 
-    The settings before tuning give the answers that it learns from.
+    Settings before tuning give the answers that it learns from.
     """
-    from seqlab.inference.tuning import log_probs_of
+    from seqlab.cli.locate import load_model
+    from seqlab.inference.tuning import Fold, log_probs_of
     from seqlab.training.speakers import adapted_models
 
+    model = load_model(name, args.allow_module)
+    if not adapts(args):
+        return Fold(model, utterances, settings)
+    first = first_decoder(args, model, settings.language_model) or settings.decoder(model)
     rows: dict[str, Tensor] = {}
     with Progress(len(utterances), "adapting") as progress:
         for adapted, group in adapted_models(
             model,
             utterances,
             adaptation_of(args),
-            decoder=first_decoder(args, model) or settings.decoder(model),
+            decoder=first,
             progressed=lambda done, total: progress.update(done, total=total),
         ):
             found = log_probs_of(adapted, group)
             rows |= {utterance.id: row for utterance, row in zip(group, found, strict=True)}
-    return [rows[utterance.id] for utterance in utterances]
+    return Fold(model, utterances, settings, [rows[utterance.id] for utterance in utterances])
+
+
+def folds_of(args: argparse.Namespace) -> list[Fold]:
+    """The first fold and those of ``--fold``."""
+    from seqlab.data.manifest import read_manifest
+    from seqlab.inference.settings import DecodingSettings
+
+    settings = given_settings(args) or DecodingSettings()
+    folds = [make_fold(args, args.model, read_manifest(args.manifest, args.split), settings)]
+    for model, manifest, language_model in args.fold:
+        other = None if language_model == "-" else language_model
+        if (other is None) != (settings.language_model is None):
+            raise DataError(
+                f"--fold {model} {manifest} {language_model}: either all folds have a language "
+                "model or none has"
+            )
+        own = dataclasses.replace(settings, language_model=other)
+        folds.append(make_fold(args, model, read_manifest(manifest), own))
+    return folds
 
 
 def run(args: argparse.Namespace) -> int:
     """Tune."""
-    from seqlab.cli.locate import load_model, model_folder
-    from seqlab.data.manifest import read_manifest
-    from seqlab.inference.settings import FILE_NAME, DecodingSettings
-    from seqlab.inference.tuning import tune_decoding
+    from seqlab.cli.locate import model_folder
+    from seqlab.inference.settings import FILE_NAME
+    from seqlab.inference.tuning import tune_folds
 
     if args.output and Path(args.output).is_dir():
         raise DataError(f"{args.output} is a folder, must be a file; such as decoding.json")
-    utterances = read_manifest(args.manifest, args.split)
-    settings = given_settings(args) or DecodingSettings()
-    model = load_model(args.model, args.allow_module)
-    adapted = adapted_log_probs(args, model, utterances, settings) if adapts(args) else None
+    folds = folds_of(args)
     with Progress(None, "trials") as progress:
         done = iter(range(1, 10**9))
-        tuning = tune_decoding(
-            model,
-            utterances,
-            settings,
-            tried=lambda trial: progress.update(next(done)),
-            log_probs=adapted,
-        )
+        tuning = tune_folds(folds, tried=lambda trial: progress.update(next(done)))
     if args.store:
         tuning.settings.store(model_folder(args.model))
     else:

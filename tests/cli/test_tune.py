@@ -118,3 +118,15 @@ def test_bad_calls_of_tune(call: Call, speech: Trained, keywords: Trained, tmp_p
     labels = call("tune", keywords.run, dev, "-o", tmp_path / "x.json")
     assert labels.code == 2 and "no answer for each frame" in labels.lines[-1]
     assert not (tmp_path / "x.json").exists()
+
+
+def test_folds(call: Call, speech: Trained, words: Path, tmp_path: Path) -> None:
+    """The same fold twice has twice the errors and the same best weights."""
+    dev, out = speech.corpus / "dev.jsonl.gz", tmp_path / "decoding.json"
+    command = ["tune", speech.run, dev, "--language-model", words, "--beam", 8, "-o", out, "--json"]
+    once = json.loads(call(*command).out)["trials"]
+    twice = json.loads(call(*command, "--fold", speech.run, dev, words).out)["trials"]
+    assert [t["lm_weight"] for t in twice] == [t["lm_weight"] for t in once]
+    assert [t["word_errors"] for t in twice] == [2 * t["word_errors"] for t in once]
+    found = call(*command, "--fold", speech.run, dev, "-")
+    assert found.code == 2 and "either all folds have a language model or none has" in found.err

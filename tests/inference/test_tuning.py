@@ -15,8 +15,9 @@ from seqlab.data.manifest import Utterance
 from seqlab.errors import DataError
 from seqlab.inference.search import Trial
 from seqlab.inference.settings import DecodingSettings
-from seqlab.inference.tuning import tune_decoding
+from seqlab.inference.tuning import Fold, tune_decoding, tune_folds
 from seqlab.model import SpeechModel
+from seqlab.text.tokenizers import CharacterTokenizer
 from tests.test_model import RATE, recogniser
 
 TEXTS = ["yes no", "no yes no", "yes"]
@@ -102,3 +103,46 @@ def test_transcripts_are_needed(model: SpeechModel, utterances: list[Utterance])
     bare = [replace(utterances[0], transcript=None)]
     with pytest.raises(DataError, match="0 has no transcript"):
         tune_decoding(model, bare, DecodingSettings())
+
+
+def test_folds_are_counted_together(
+    model: SpeechModel, utterances: list[Utterance], tmp_path: Path
+) -> None:
+    """At every weight the errors are those of the folds one by one; priors are of all frames."""
+    paths = []
+    for place, texts in enumerate((TEXTS, ["ne", "ne yes ne"])):
+        paths.append(str(tmp_path / f"{place}.ngram"))
+        NGramModel.estimate(texts, order=2, smoothing="witten_bell").save(paths[-1])
+    parts = [(utterances[:1], paths[0]), (utterances[1:], paths[1])]
+    folds = [Fold(model, some, DecodingSettings(language_model=path)) for some, path in parts]
+    grid = {"lm_weight": [0.5, 2.0], "word_bonus": [0.0]}
+    whole = tune_folds(folds, grid=grid)
+    alone = [tune_folds([fold], grid=grid) for fold in folds]
+
+    def errors(trials: list[Trial]) -> dict[tuple[float, ...], tuple[int, int]]:
+        return {tuple(trial.settings.values()): trial.errors for trial in trials}
+
+    first, second = (errors(tuning.trials) for tuning in alone)
+    both = errors(whole.trials)
+    common = both.keys() & first.keys() & second.keys()
+    assert len(common) >= 2
+    for at in common:
+        assert both[at] == tuple(map(sum, zip(first[at], second[at], strict=True)))
+    assert whole.words == 6 and whole.greedy == (3, 3)
+    assert whole.settings.language_model == paths[0]
+
+    settings = DecodingSettings(language_model=paths[0])
+    one = tune_decoding(model, utterances, settings, grid={"prior_weight": [0.3]})
+    more = tune_folds(folds, grid={"prior_weight": [0.3]})
+    assert more.settings.log_priors == pytest.approx(one.settings.log_priors)
+
+
+def test_folds_have_the_same_tokens(model: SpeechModel, utterances: list[Utterance]) -> None:
+    other = recogniser()
+    other.tokenizer = CharacterTokenizer().fit(["yes no maybe"])
+    folds = [
+        Fold(model, utterances, DecodingSettings()),
+        Fold(other, utterances, DecodingSettings()),
+    ]
+    with pytest.raises(DataError, match="must have the same tokens in the same order"):
+        tune_folds(folds)
