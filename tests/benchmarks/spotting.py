@@ -92,8 +92,10 @@ class Exported:
     def __init__(self, model: SpeechModel, settings: DetectorSettings, block_s: float) -> None:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name) / "export"
-            recordings = made_recordings(RATE)
-            export_model(model, folder, recordings=recordings, offline=False, block_s=block_s)
+            export_model(
+                model, folder, recordings=made_recordings(RATE), offline=False, streaming=True,
+                block_s=block_s,
+            )  # fmt: skip
             self.spotter = ExportSpotter(ExportedModel(folder), settings)
         self.unit, self.frame_s = self.spotter.stream.unit, self.spotter.frame_s
         self.block = round(block_s * RATE) // self.unit * self.unit

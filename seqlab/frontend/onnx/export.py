@@ -117,17 +117,15 @@ def onnx_model(
     longest = graph("ReduceMax", counts, [0])
     # At least one frame is computed, for onnxruntime gets shapes without elements wrong.
     total = graph("Squeeze", graph("Max", longest, 1), [0])
-    frame = graph("Unsqueeze", graph("Range", 0, total, 1), [0])
-    valid = graph("Unsqueeze", graph("Less", frame, graph("Unsqueeze", counts, [1])), [2])
     lead = layout.win_length - layout.hop_length
     span = graph("Add", graph("Mul", total, layout.hop_length), lead)
     samples = cut_samples(graph, layout, samples, used, span)
     rows = analyse(graph, framed, samples, span, total, fft=fft, double=double)
     if options.dynamic_range is not None:
-        rows = limit_range(graph, rows, valid, options.dynamic_range)
+        rows = limit_range(graph, rows, _valid(graph, counts, total), options.dynamic_range)
     features = add_deltas(graph, framed, finish(graph, framed, rows), counts)
     if cleared:
-        features = graph("Where", valid, features, 0.0)
+        features = graph("Where", _valid(graph, counts, total), features, 0.0)
         features = graph("Slice", features, [0], longest, [1])
     graph("Identity", features, name="features")
     return graph.model(*_interface(framed, waveform_type, lengths), _facts(framed))
@@ -156,6 +154,12 @@ def _lengths(graph: Graph, given: bool) -> str:
     if given:
         return graph("Max", graph("Min", "lengths", longest), 0)
     return graph("Expand", longest, graph("Shape", "waveform", end=1))
+
+
+def _valid(graph: Graph, counts: str, total: str) -> str:
+    """Mask (B, T, 1) of real frames."""
+    frame = graph("Unsqueeze", graph("Range", 0, total, 1), [0])
+    return graph("Unsqueeze", graph("Less", frame, graph("Unsqueeze", counts, [1])), [2])
 
 
 def _interface(
