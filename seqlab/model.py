@@ -192,9 +192,7 @@ class SpeechModel(nn.Module):
             if decoder is not None:
                 raise ModelError("this model classifies and decodes nothing; leave the decoder out")
             return [self._label_hypothesis(row) for row in log_probs]
-        if self.head.output == "events":
-            decoder = decoder or EventDecoder(self.tokenizer.tokens, self.frame_s)
-        decoder = decoder or default_decoder(self.head, self.tokenizer.decode, self.frame_s)
+        decoder = decoder or default_decoder(self.head, self.tokenizer, self.frame_s)
         empty = Hypothesis((), "", -math.inf, confidence=0.0)
         return [(answers or [empty])[0] for answers in decoder.decode(log_probs, lengths)]
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from seqlab.contracts import Decoder, Head
 from seqlab.decoding.attention_beam import AttentionBeamDecoder
+from seqlab.decoding.events import EventDecoder
 from seqlab.decoding.greedy import GreedyCTCDecoder
 from seqlab.decoding.transducer_beam import TransducerBeamDecoder
 from seqlab.errors import ModelError
+from seqlab.text.tokenizers import Tokenizer
 
 
-def default_decoder(
-    head: Head, decode_tokens: Callable[[Sequence[int]], str], frame_s: float
-) -> Decoder:
-    """The plainest decoder for a head of texts: fast, and without a language model.
+def default_decoder(head: Head, tokenizer: Tokenizer, frame_s: float) -> Decoder:
+    """The plainest decoder for a head of texts or events: fast, and without a language model.
 
     Args:
-        head: Of output "frames" or "tokens".
-        decode_tokens: Maps token indices to text.
+        head: Of output "frames", "tokens" or "events".
+        tokenizer: Tokens to text, or to the names of events.
         frame_s: Seconds from one encoded frame to the next.
 
     Raises:
@@ -27,9 +25,9 @@ def default_decoder(
     if head.output == "label":
         raise ModelError(f"{type(head).__name__} gives labels, which no decoder reads; classify")
     if head.output == "events":
-        raise ModelError(f"{type(head).__name__} gives events; pass an EventDecoder")
+        return EventDecoder(tokenizer.tokens, frame_s)
     if head.output == "tokens" and head.frame_synchronous:
-        return TransducerBeamDecoder(head, decode_tokens, frame_s, beam_size=1)
+        return TransducerBeamDecoder(head, tokenizer.decode, frame_s, beam_size=1)
     if head.output == "tokens":
-        return AttentionBeamDecoder(head, decode_tokens, beam_size=1)
-    return GreedyCTCDecoder(decode_tokens, blank=getattr(head, "blank", 0), frame_s=frame_s)
+        return AttentionBeamDecoder(head, tokenizer.decode, beam_size=1)
+    return GreedyCTCDecoder(tokenizer.decode, blank=getattr(head, "blank", 0), frame_s=frame_s)

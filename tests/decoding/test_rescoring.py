@@ -17,8 +17,10 @@ from seqlab.errors import DataError, SeqlabError
 from seqlab.heads.attention_decoder import TransformerDecoderHead
 from seqlab.heads.classifier import ClassifierHead
 from seqlab.heads.ctc import CTCHead
+from seqlab.heads.event import EventHead
 from seqlab.heads.joint import JointHead
 from seqlab.heads.transducer import TransducerHead
+from seqlab.text.tokenizers import CharacterTokenizer
 
 from .exhaustive import Letters, scores
 
@@ -150,8 +152,10 @@ def test_default_decoders() -> None:
         joint("attention"): "GreedyCTCDecoder",
         TransducerHead(6, 4, hidden_dim=4): "TransducerBeamDecoder",
         TransformerDecoderHead(6, 4, hidden_dim=8, num_layers=1): "AttentionBeamDecoder",
+        EventHead(6, 4): "EventDecoder",
     }
+    tokenizer = CharacterTokenizer().fit(["abc"])
     for head, name in names.items():
-        assert type(default_decoder(head, spell, 0.04)).__name__ == name
+        assert type(default_decoder(head, tokenizer, 0.04)).__name__ == name
     with pytest.raises(SeqlabError, match="gives labels"):
-        default_decoder(ClassifierHead(6, 4), spell, 0.04)
+        default_decoder(ClassifierHead(6, 4), tokenizer, 0.04)
