@@ -16,6 +16,7 @@ from seqlab.decoding.kernels.finish import (
     HOTWORDS,
     LANGUAGE,
     SCORE,
+    sum_scores,
 )
 from seqlab.decoding.kernels.layout import (
     FRAME,
@@ -60,6 +61,10 @@ class Answers:
 
     def final(self, search: Search, loops: Loops) -> list[Hypothesis]:
         """The n-best list at the end of an utterance; never empty."""
+        if self.n_best == 1 and not search.settled.tokens and not search.settled.times:
+            answer = self._best(search, loops)
+            if answer is not None:
+                return [answer]
         endings = Endings(*loops.endings(search, ended=True))
         if len(endings.slots) == 0:  # a lexicon allows no prefix to end here
             endings = Endings(*loops.endings(search, ended=False), complete=False)
@@ -67,7 +72,7 @@ class Answers:
             return [Hypothesis((), "", -math.inf, confidence=0.0, details={"complete": False})]
         scores = endings.parts[:, SCORE]
         order = np.argsort(-scores, kind="stable")
-        total = float(np.logaddexp.reduce(scores[order]))
+        total = sum_scores(endings.parts, len(scores))
         answers: dict[str, Hypothesis] = {}
         for which in order.tolist():
             answer = self._hypothesis(search, loops, endings, which, total)
@@ -82,7 +87,7 @@ class Answers:
         if len(endings.slots) == 0:
             nothing = Hypothesis((), "", -math.inf, confidence=0.0)
             return nothing, nothing
-        total = float(np.logaddexp.reduce(endings.parts[:, SCORE]))
+        total = sum_scores(endings.parts, len(endings.parts))
         partial = self._hypothesis(search, loops, endings, 0, total, cut=False)
         settled = sum(map(len, search.settled.tokens))
         words = [word for piece in search.settled.words for word in piece.tolist()]
@@ -92,6 +97,26 @@ class Answers:
             partial.token_confidences[:settled], partial.confidence,
         )  # fmt: skip
         return stable, partial
+
+    def _best(self, search: Search, loops: Loops) -> Hypothesis | None:
+        """What a list of one holds, where a prefix may end; ``_hypothesis`` gives the same."""
+        count, room = loops.concluded(search, self.frame_s)
+        if count < 0:
+            return None
+        score, acoustic, language, counting, hotwords, posterior, confidence = room.figures.tolist()
+        tokens = tuple(room.tokens[:count].tolist())
+        words = room.words[: count + 1].tolist() if self.guidance.words.by_tokens else []
+        details = {
+            "acoustic": acoustic, "language_model": language, "words": counting,
+            "hotwords": hotwords, "posterior": posterior, "complete": True,
+        }  # fmt: skip
+        if words:
+            details |= self._spelled(tokens, words)
+        starts, ends = room.spans[:, :count].tolist()
+        return Hypothesis(
+            tokens, self._text(tokens, words), score, tuple(zip(starts, ends, strict=True)),
+            tuple(room.confidences[:count].tolist()), confidence, details,
+        )  # fmt: skip
 
     def _hypothesis(
         self, search: Search, loops: Loops, endings: Endings, which: int, total: float,

@@ -149,6 +149,16 @@ class Guidance:
         return masks, True
 
     @cached_property
+    def _bits(self) -> NDArray[np.uint64]:
+        """The bit in such masks of each token's symbol, 0 where it has not just one (C,)."""
+        at, symbols = self._spelling
+        bits = np.zeros(len(self.units), np.uint64)
+        if self._masks[1]:
+            single = np.flatnonzero(np.diff(at) == 1)
+            bits[single] = np.uint64(1) << (symbols[at[single]] & 63).astype(np.uint64)
+        return bits
+
+    @cached_property
     def _text(self) -> tuple[Ints, Ints]:
         """Symbols of tokens, or of words that tokens do not spell, for hotwords."""
         if not self.words.by_tokens:
@@ -218,8 +228,8 @@ class Guidance:
         rise = math.exp(max(weights.word_bonus, 0.0)) if self.lm == TOKEN_LM else 1.0
         return Fusion(
             self.plain and hotwords is None, self.units.kinds, *self._spelling, trie.edges_at,
-            trie.edges, trie.ends_at, ends, *self._masks, self._ahead, self._leaps, self._spring,
-            not self.words.closed, self.lm,
+            trie.edges, trie.ends_at, ends, *self._masks, self._bits, self._ahead, self._leaps,
+            self._spring, not self.words.closed, self.lm,
             self._lm_numbers, END if marks else -1, float(weights.language_model),
             float(weights.word_bonus), float(weights.unknown_penalty), rise, hotwords is not None,
             hot.edges_at, hot.edges, hot.fail, hot.credit, hot.done, np.exp(hot.reach), *self._text,

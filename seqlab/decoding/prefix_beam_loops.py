@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from seqlab.decoding.kernels.borrowing import ready_for
 from seqlab.decoding.kernels.collect import forget
-from seqlab.decoding.kernels.finish import score_endings, trace
+from seqlab.decoding.kernels.finish import FIGURES, PARTS, Room, conclude, score_endings, trace
 from seqlab.decoding.kernels.frames import advance
 from seqlab.decoding.kernels.layout import BEAMS, ENTRIES, NODES, Fusion, Limits, Scratch
 from seqlab.decoding.prefix_beam_fusion import Guidance
@@ -85,13 +85,30 @@ class Loops:
         slots, words, parts = (
             np.empty(room, np.int32),
             np.empty(room, np.int32),
-            np.empty((room, 5)),
+            np.empty((room, PARTS)),
         )
         states, tables = np.empty((2, self._lm_size), np.int64), self.guidance.tables
         count = self._endings(
             search.space, self.fusion, tables, ended, slots, words, parts, states
         )  # fmt: skip
         return slots[:count], words[:count], parts[:count]
+
+    def concluded(self, search: Search, frame_s: float) -> tuple[int, Room]:
+        """How many tokens the best answer has, and the answer; see ``conclude``."""
+        nodes = len(search.space.nodes)
+        if search.room is None or len(search.room.tokens) < nodes:
+            search.room = self._room(nodes)
+        tables, room = self.guidance.tables, search.room
+        return self._conclude(search.space, self.fusion, tables, frame_s, room), room
+
+    def _room(self, nodes: int) -> Room:
+        endings = self.limits.beam * self.fusion.widest
+        return Room(
+            np.empty(endings, np.int32), np.empty(endings, np.int32), np.empty((endings, PARTS)),
+            np.empty((2, self._lm_size), np.int64), np.empty(nodes, np.int32),
+            np.empty(nodes + 1, np.int32), np.empty((2, nodes)), np.empty(nodes),
+            np.empty((nodes, 2), np.int32), np.empty(nodes), np.empty(FIGURES),
+        )  # fmt: skip
 
     def traced(self, search: Search, slot: int) -> Traced:
         """What a prefix is made of from the beginning."""
@@ -112,10 +129,10 @@ class Loops:
 
     def _restarted(self, search: Search) -> Search:
         search.restart()
-        self._forget(search.space, self.guidance.lm_start, self.hot_state)
+        self._forget(search.space, self.fusion, self.guidance.lm_start, self.hot_state)
         return search
 
-    @property
+    @cached_property
     def _lm_size(self) -> int:
         return len(self.guidance.lm_start)
 
@@ -125,7 +142,9 @@ class Loops:
 
     @cached_property
     def _forget(self) -> Callable[..., None]:
-        return ready_for(forget, self._example.space, self.guidance.lm_start, self.hot_state)
+        return ready_for(
+            forget, self._example.space, self.fusion, self.guidance.lm_start, self.hot_state
+        )
 
     @cached_property
     def _advance(self) -> Callable[..., int]:
@@ -143,6 +162,11 @@ class Loops:
         return ready_for(
             score_endings, space, self.fusion, tables, True, numbers, numbers, parts, states
         )
+
+    @cached_property
+    def _conclude(self) -> Callable[..., int]:
+        space, tables = self._example.space, self.guidance.tables
+        return ready_for(conclude, space, self.fusion, tables, 1.0, self._room(1))
 
     @cached_property
     def _trace(self) -> Callable[..., tuple[int, int]]:

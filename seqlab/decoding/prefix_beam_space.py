@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqlab.decoding.kernels.collect import collect_entries, collect_nodes
+from seqlab.decoding.kernels.finish import Room
 from seqlab.decoding.kernels.layout import (
     BEAM_COLUMNS,
     COUNTERS,
@@ -42,6 +43,9 @@ class Settled:
     logs: tuple[NDArray[np.float64], ...] = ()
 
 
+_NOTHING = Settled()
+
+
 @dataclass
 class Search:
     """The state of one search, which kernels change in place.
@@ -49,10 +53,12 @@ class Search:
     Args:
         space: arrays of the kernels.
         settled: what is final.
+        room: for its answer, once there has been one.
     """
 
     space: Space
-    settled: Settled = field(default_factory=Settled)
+    settled: Settled = _NOTHING
+    room: Room | None = None
 
     @classmethod
     def of(cls, room: int, beam: int, lm_size: int) -> Search:
@@ -61,15 +67,14 @@ class Search:
 
     def restart(self) -> None:
         """Forget what is final; ``kernels.collect.forget`` does the rest."""
-        self.settled = Settled()
+        self.settled = _NOTHING
 
     def copy(self) -> Search:
         """The same state in arrays of its own."""
         space = self.space
         nodes, entries = int(space.counters[NODES]), int(space.counters[ENTRIES])
-        return replace(
-            self, space=self._moved(len(space.nodes), len(space.entries), nodes, entries)
-        )
+        moved = self._moved(len(space.nodes), len(space.entries), nodes, entries)
+        return Search(moved, self.settled)
 
     def collect(self) -> None:
         """Forget what nothing follows, and take note of what has become final."""
@@ -138,9 +143,10 @@ def scratch_of(beam: int, widest: int, tokens: int, lm_size: int) -> Scratch:
     pool = 3 * beam + widest + 64
     return Scratch(
         np.empty((pool, 5), np.int32), np.empty(pool), np.empty((pool, 4)), np.empty(2),
-        np.empty(2 * tokens, np.int32), np.empty(tokens, np.float32), np.empty(tokens),
-        np.empty(tokens), np.full(tokens, -1, np.int32), np.empty(beam, np.int32),
-        np.empty(beam, np.int32), np.empty(lm_size, np.int64),
+        np.empty(tokens + 1, np.int32), np.empty(tokens + 1, np.int32),
+        np.empty(tokens, np.float32), np.empty(tokens), np.empty(tokens),
+        np.full(tokens, -1, np.int32), np.empty(beam, np.int32), np.empty(beam, np.int32),
+        np.empty(beam, np.uint64), np.empty(lm_size, np.int64),
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -44,6 +45,13 @@ def decoder(kind: str) -> PrefixBeamDecoder:
     )
 
 
+def best_only(found: PrefixBeamDecoder) -> PrefixBeamDecoder:
+    """The same decoder for lists of one, which are made in another way."""
+    new = found.with_weights()
+    new.n_best, new._answers = 1, replace(found._answers, n_best=1)
+    return new
+
+
 def offline(found: PrefixBeamDecoder, rows: torch.Tensor, hotwords=None) -> list[Hypothesis]:
     return found.decode(rows[None], torch.tensor([len(rows)]), hotwords)[0]
 
@@ -75,7 +83,10 @@ def test_any_chunks_equal_the_whole(kind, seed, frames, cuts, sharpness, hot):
     cuts = [min(cut, frames) for cut in cuts]
     hotwords = {w: b for w, b in HOTWORDS.items() if kind != "sounds" or w != "x"} if hot else None
     found = decoder(kind)
-    assert streamed(found, rows, cuts, hotwords) == offline(found, rows, hotwords)
+    whole = offline(found, rows, hotwords)
+    assert streamed(found, rows, cuts, hotwords) == whole
+    assert offline(best_only(found), rows, hotwords) == whole[:1]
+    assert streamed(best_only(found), rows, cuts, hotwords) == whole[:1]
 
 
 def test_a_state_can_be_used_twice():

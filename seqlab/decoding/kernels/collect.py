@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from seqlab.decoding.kernels.borrowing import borrowing
+from seqlab.decoding.kernels.fusion import gain_bound, inner_bound
 from seqlab.decoding.kernels.layout import (
     B_ENTRY,
     BEAMS,
@@ -18,6 +17,7 @@ from seqlab.decoding.kernels.layout import (
     ENTRY_COLUMNS,
     GAIN,
     HOT,
+    INNER,
     N_ENTRY,
     NO_ENTRY,
     NODE,
@@ -25,6 +25,7 @@ from seqlab.decoding.kernels.layout import (
     NODES,
     P_B,
     PARENT,
+    ROOT,
     SIBLING,
     SIDE,
     TOKEN,
@@ -37,11 +38,12 @@ from seqlab.decoding.kernels.layout import (
 
 
 @borrowing
-def forget(space, lm_state, hot_state):
+def forget(space, fusion, lm_state, hot_state):
     """Go back to before the first frame.
 
     Args:
         space: what the search remembers; changed.
+        fusion: what else counts.
         lm_state: of the language model at the beginning (K - 1,).
         hot_state: of the hotwords at the beginning.
     """
@@ -52,7 +54,9 @@ def forget(space, lm_state, hot_state):
     for column in (PARENT, TOKEN, CHILD, SIBLING, WORD):
         nodes[0, column] = -1
     nodes[0, HOT] = hot_state
-    values[0, GAIN] = np.inf  # so that nothing is left untried
+    if not fusion.plain:
+        values[0, GAIN] = gain_bound(fusion, ROOT, hot_state)
+        values[0, INNER] = inner_bound(fusion, hot_state)
     values[0, ENDING] = 1.0
     for k in range(len(lm_state)):
         space.states[0, k] = lm_state[k]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from seqlab.decoding.kernels.borrowing import inlined
-from seqlab.decoding.kernels.fusion import gain_bound, lm_item, units
+from seqlab.decoding.kernels.fusion import gain_bound, inner_bound, lm_item, units
 from seqlab.decoding.kernels.layout import (
     B_END,
     B_ENTRY,
@@ -27,6 +27,7 @@ from seqlab.decoding.kernels.layout import (
     FRAME,
     GAIN,
     HOT,
+    INNER,
     LAST,
     LM,
     N_ENTRY,
@@ -67,24 +68,26 @@ def follow(space, scratch, limits, fusion, tables, row, peak, least, count):
     beams, scores = space.beams[1 - side], space.scores[1 - side]
     cut, ties = cut_of(scratch.worth, scratch.cuts, count, least, limits.beam)
     end, free, filled, best, top = followed, 0, 0, 0.0, 0
-    for place in range(count):
-        if worth[place] < cut or worth[place] == 0 or (worth[place] == cut and ties == 0):
-            if place < followed:
-                space.nodes[beams[place, NODE], SLOT] = -1
-                holes[free] = place
-                free += 1
+    for k in range(followed):
+        if worth[k] < cut or worth[k] == 0 or (worth[k] == cut and ties == 0):
+            space.nodes[beams[k, NODE], SLOT] = -1
+            holes[free] = k
+            free += 1
+            continue
+        ties -= worth[k] == cut
+        if beams[k, N_ENTRY] < NO_ENTRY:
+            beams[k, N_ENTRY] = _link(space, NO_ENTRY - 1 - beams[k, N_ENTRY], beams[k, LAST])
+        if worth[k] > best:
+            best, top = worth[k], k
+    for place in range(followed, count):
+        if worth[place] < cut or (worth[place] == cut and ties == 0):
             continue
         ties -= worth[place] == cut
-        k = place
-        if place < followed:
-            if beams[k, N_ENTRY] < NO_ENTRY:
-                beams[k, N_ENTRY] = _link(space, NO_ENTRY - 1 - beams[k, N_ENTRY], beams[k, LAST])
+        if filled < free:
+            k, filled = holes[filled], filled + 1
         else:
-            if filled < free:
-                k, filled = holes[filled], filled + 1
-            else:
-                k, end = end, end + 1
-            _begin(space, scratch, fusion, tables, row, peak, place, k)
+            k, end = end, end + 1
+        _begin(space, scratch, fusion, tables, row, peak, place, k)
         if worth[place] > best:
             best, top = worth[place], k
     while filled < free:
@@ -192,6 +195,7 @@ def _child(space, scratch, fusion, tables, place, parent):
     values[node, BOOST] = values[parent, BOOST] + parts[place, 2]
     values[node, ENDING] = 1.0
     values[node, GAIN] = gain_bound(fusion, nodes[node, TRIE], nodes[node, HOT])
+    values[node, INNER] = inner_bound(fusion, nodes[node, HOT])
     item = lm_item(fusion, token, word)
     nodes[node, WORDS] = nodes[parent, WORDS] + units(fusion, word)
     nodes[node, UNKNOWNS] = nodes[parent, UNKNOWNS] + (1 if item == UNKNOWN else 0)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any, NamedTuple
 
-from seqlab.decoding.kernels.borrowing import borrowing
+import numpy as np
+
+from seqlab.decoding.kernels.borrowing import borrowing, inlined
 from seqlab.decoding.kernels.fusion import (
     hot_advance,
     lm_item,
@@ -49,6 +52,106 @@ from seqlab.lm.ngram.kernels.tokenise import UNKNOWN
 
 # columns of what ``score_endings`` fills
 SCORE, ACOUSTIC, LANGUAGE, COUNTING, HOTWORDS = range(5)
+PARTS = 5
+# behind them in Room.figures
+POSTERIOR, CONFIDENCE = 5, 6
+FIGURES = 7
+
+
+class Room(NamedTuple):
+    """Room for one answer, which ``conclude`` fills.
+
+    Args:
+        slots: for prefixes that may end (E,).
+        ended: for their last words (E,).
+        parts: for their scores (E, PARTS).
+        states: of the language model (2, K - 1).
+        tokens: of the best one (N,).
+        words: that its tokens end, and behind them its last one (N + 1,).
+        spans: when its tokens begin and end (2, N), seconds.
+        confidences: of its tokens (N,).
+        times: for frames (N, 2).
+        logs: for log-probabilities (N,).
+        figures: its scores, then its posterior and confidence (FIGURES,).
+    """
+
+    slots: Any
+    ended: Any
+    parts: Any
+    states: Any
+    tokens: Any
+    words: Any
+    spans: Any
+    confidences: Any
+    times: Any
+    logs: Any
+    figures: Any
+
+
+@borrowing
+def conclude(space, fusion, tables, frame_s, room):
+    """The best answer of an utterance that has ended, of which nothing has been forgotten.
+
+    Args:
+        space: what the search remembers.
+        fusion: what else counts.
+        tables: of the language model.
+        frame_s: seconds from frame to frame.
+        room: receives the answer.
+
+    Returns:
+        how many tokens it has, or -1 where no prefix may end.
+    """
+    parts, figures, words = room.parts, room.figures, room.words
+    count = score_endings(
+        space, fusion, tables, True, room.slots, room.ended, parts, room.states
+    )  # fmt: skip
+    if count == 0:
+        return -1
+    best = 0
+    for ending in range(1, count):
+        if parts[ending, SCORE] > parts[best, SCORE]:
+            best = ending
+    for column in range(PARTS):
+        figures[column] = parts[best, column]
+    figures[POSTERIOR] = min(1.0, math.exp(figures[SCORE] - sum_scores(parts, count)))
+    frames = space.counters[FRAME]
+    figures[CONFIDENCE] = min(1.0, math.exp(figures[ACOUSTIC] / frames)) if frames > 0 else 0.0
+    length, timed = trace(space, room.slots[best], room.tokens, words, room.times, room.logs)
+    _reverse(room.tokens, length)
+    _reverse(words, length)
+    words[length] = room.ended[best]
+    _measure(room, timed, frame_s)
+    return length
+
+
+@inlined
+def _measure(room, timed, frame_s):
+    """Seconds and confidences of tokens, whose frames are known with the last one first."""
+    for k in range(timed):
+        begin, end = room.times[timed - 1 - k, 0], room.times[timed - 1 - k, 1]
+        mean = room.logs[timed - 1 - k] / (end - begin)
+        room.spans[0, k], room.spans[1, k] = begin * frame_s, end * frame_s
+        room.confidences[k] = math.exp(mean) if mean < 0 else 1.0
+
+
+@inlined
+def _reverse(numbers, count):
+    for k in range(count // 2):
+        numbers[k], numbers[count - 1 - k] = numbers[count - 1 - k], numbers[k]
+
+
+@borrowing
+def sum_scores(parts, count):
+    """Logarithm of the summed probabilities of ``count`` endings, 1 or more."""
+    best, total = parts[0, SCORE], 0.0
+    for ending in range(1, count):
+        best = max(best, parts[ending, SCORE])
+    if best == -np.inf:
+        return best
+    for ending in range(count):
+        total += math.exp(parts[ending, SCORE] - best)
+    return best + math.log(total)
 
 
 @borrowing
@@ -85,7 +188,7 @@ def score_endings(space, fusion, tables, ended, slots, words, parts, states):
     return count
 
 
-@borrowing
+@inlined
 def _score(space, fusion, tables, ended, slot, word, parts, states):
     """Scores of one ending."""
     side = space.counters[SIDE]

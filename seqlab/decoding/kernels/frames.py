@@ -14,8 +14,9 @@ import math
 import numpy as np
 
 from seqlab.decoding.kernels.borrowing import borrowing, inlined
+from seqlab.decoding.kernels.chances import chance_of
 from seqlab.decoding.kernels.commit import follow
-from seqlab.decoding.kernels.fusion import propose
+from seqlab.decoding.kernels.extend import extend
 from seqlab.decoding.kernels.layout import (
     B_END,
     B_ENTRY,
@@ -26,13 +27,11 @@ from seqlab.decoding.kernels.layout import (
     ENTRIES,
     FACTOR,
     FRAME,
-    GAIN,
     LAST,
     N_ENTRY,
     N_LOG,
     N_START,
     NO_ENTRY,
-    NO_WORD,
     NODE,
     NODES,
     P_B,
@@ -43,11 +42,8 @@ from seqlab.decoding.kernels.layout import (
     V_B,
     V_N,
 )
-from seqlab.decoding.kernels.order import rank_tokens, select_best, sort_tokens
-from seqlab.decoding.kernels.pool import cut_of, squeeze
 
-_FEW = 32
-_ROUNDING = 1e-5  # nats; float32 numbers are compared
+_NONE, _ONE = np.uint64(0), np.uint64(1)
 
 
 @borrowing
@@ -95,19 +91,10 @@ def advance(space, scratch, limits, fusion, tables, log_probs, peaks, begin):
             return t
         row, peak = log_probs[t], np.float64(peaks[t])  # differences are those of doubles
         best, least = _stay(space, scratch, limits, row, peak, t)
-        least, count = _extend(space, scratch, limits, fusion, tables, row, peak, t, best, least)
+        least, count = extend(space, scratch, limits, fusion, tables, row, peak, t, best, least)
         follow(space, scratch, limits, fusion, tables, row, peak, least, count)
         counters[FRAME] += 1
     return len(log_probs)
-
-
-@inlined
-def _chance(scratch, row, peak, token, t):
-    """Probability of a token, as a share of the best one's."""
-    if scratch.asked[token] != t:
-        scratch.asked[token] = t
-        scratch.known[token] = math.exp(row[token] - peak)
-    return scratch.known[token]
 
 
 @inlined
@@ -117,22 +104,24 @@ def _stay(space, scratch, limits, row, peak, t):
     beams, scores = space.beams[side], space.scores[side]
     next_beams, next_scores = space.beams[1 - side], space.scores[1 - side]
     silence, best, least = math.exp(row[limits.blank] - peak), 0.0, np.inf
+    frame = np.int32(space.counters[FRAME])
     for i in range(followed):
-        scratch.first[i] = -1
+        scratch.first[i], scratch.seen[i] = -1, _NONE
     for i in range(followed):
         ends = _last_token(space, scratch, row, peak, t, i)
         quiet = scores[i, TOTAL] * silence
-        for column in (NODE, LAST, BEFORE):
-            next_beams[i, column] = beams[i, column]
-        if scores[i, V_B] >= scores[i, V_N]:
-            next_scores[i, V_B], next_scores[i, B_LOG] = scores[i, V_B] * silence, scores[i, B_LOG]
-            next_beams[i, B_START], next_beams[i, B_END] = beams[i, B_START], beams[i, B_END]
-            next_beams[i, B_ENTRY] = beams[i, B_ENTRY]
-        else:
-            next_scores[i, V_B], next_scores[i, B_LOG] = scores[i, V_N] * silence, scores[i, N_LOG]
-            next_beams[i, B_START] = beams[i, N_START]
-            next_beams[i, B_END] = space.counters[FRAME]
-            next_beams[i, B_ENTRY] = beams[i, N_ENTRY]
+        next_beams[i, NODE], next_beams[i, LAST] = beams[i, NODE], beams[i, LAST]
+        next_beams[i, BEFORE] = beams[i, BEFORE]
+        v_b, v_n = scores[i, V_B], scores[i, V_N]
+        b_log, n_log, b_end = scores[i, B_LOG], scores[i, N_LOG], beams[i, B_END]
+        b_start, n_start = beams[i, B_START], beams[i, N_START]
+        b_entry, n_entry = beams[i, B_ENTRY], beams[i, N_ENTRY]
+        silent = v_b >= v_n  # all is read before: no decision is needed then
+        next_scores[i, V_B] = (v_b if silent else v_n) * silence
+        next_scores[i, B_LOG] = b_log if silent else n_log
+        next_beams[i, B_START] = b_start if silent else n_start
+        next_beams[i, B_END] = b_end if silent else frame
+        next_beams[i, B_ENTRY] = b_entry if silent else n_entry
         next_scores[i, P_N], next_scores[i, P_B] = ends, quiet
         next_scores[i, TOTAL] = scratch.worth[i] = ends + quiet
         best, least = max(best, ends + quiet), min(least, ends + quiet)
@@ -148,12 +137,13 @@ def _last_token(space, scratch, row, peak, t, i):
     ends, viterbi, summed = 0.0, 0.0, 0.0
     start, entry = beams[i, N_START], beams[i, N_ENTRY]
     if token >= 0:
-        chance = _chance(scratch, row, peak, token, t)
+        chance = chance_of(scratch, row, peak, token, t)
         ends, viterbi = scores[i, P_N] * chance, scores[i, V_N] * chance
         summed = scores[i, N_LOG] + row[token]
         slot = space.nodes[parent, SLOT] if parent >= 0 else -1
         if slot >= 0:  # the parent steps to it
             scratch.then[i], scratch.first[slot] = scratch.first[slot], i
+            scratch.seen[slot] |= _ONE << np.uint64(token & 63)
             chance *= space.values[beams[i, NODE], FACTOR]
             other = scores[slot, V_B]
             if beams[slot, LAST] == token:
@@ -168,86 +158,3 @@ def _last_token(space, scratch, row, peak, t, i):
     next_beams[i, N_START], next_beams[i, N_ENTRY] = start, entry
     next_scores[i, V_N], next_scores[i, N_LOG] = viterbi, summed
     return ends
-
-
-@inlined
-def _choose_tokens(space, scratch, limits, fusion, row, peak, t, least):
-    """Collect the tokens that may lead to a prefix worth ``least``, best first; how many."""
-    beams, scores = space.beams[space.counters[SIDE]], space.scores[space.counters[SIDE]]
-    tokens, chances, values = scratch.tokens, scratch.chances, space.values
-    reach, count, most = 0.0, 0, limits.max_tokens
-    for i in range(space.counters[BEAMS]):
-        gain = 1.0 if fusion.plain else values[beams[i, NODE], GAIN]
-        reach = max(reach, scores[i, TOTAL] * gain)
-    if fusion.plain:  # the best prefix alone fills the beam with better tokens
-        most = min(most, limits.beam + 1)
-    lowest = peak - limits.token_threshold
-    if least > 0 and 0 < reach < np.inf:
-        lowest = max(lowest, peak + math.log(least / reach) - _ROUNDING)
-    lowest = np.float32(lowest)
-    for c in range(len(row)):
-        tokens[count] = c
-        count += row[c] >= lowest and c != limits.blank
-    if count > most:
-        select_best(row, tokens, count, most)
-        count = most
-    elif count <= _FEW:
-        rank_tokens(row, tokens, scratch.keys, count)
-    for i in range(count):
-        chances[i] = _chance(scratch, row, peak, tokens[i], t)
-    if count == most or count > _FEW:
-        sort_tokens(chances, tokens, count)
-    return count
-
-
-@inlined
-def _extend(space, scratch, limits, fusion, tables, row, peak, t, best, least):
-    """Enter new prefixes into the pool that may be among the best.
-
-    Returns the worth that a prefix must have to be followed, as far as it is known, and the size
-    of the pool.
-    """
-    followed, side = space.counters[BEAMS], space.counters[SIDE]
-    beams, scores, values = space.beams[side], space.scores[side], space.values
-    tokens, chances, worth = scratch.tokens, scratch.chances, scratch.worth
-    ratio = math.exp(-limits.threshold)
-    if followed < limits.beam:
-        least = 0.0
-    least, count = max(least, best * ratio), followed
-    tried = _choose_tokens(space, scratch, limits, fusion, row, peak, t, least)
-    for i in range(followed):
-        total, last = scores[i, TOTAL], beams[i, LAST]
-        gain = 1.0 if fusion.plain else values[beams[i, NODE], GAIN]
-        for j in range(tried):
-            token = tokens[j]
-            if total * chances[j] * gain < least:
-                break
-            chance = (scores[i, P_B] if token == last else total) * chances[j]
-            if chance * gain < least or chance == 0:
-                continue
-            if count + fusion.widest > len(worth):
-                cut, ties = cut_of(scratch.worth, scratch.cuts, count, least, limits.beam)
-                least = max(least, cut)
-                count = squeeze(scratch, followed, count, cut, ties)
-            made = count
-            if fusion.plain:
-                made = _enter_plain(space, scratch, i, token, chance, count)
-            else:
-                made = propose(space, scratch, fusion, tables, i, token, chance, least, count)
-            for k in range(count, made):
-                best = max(best, worth[k])
-            least, count = max(least, best * ratio), made
-    return least, count
-
-
-@inlined
-def _enter_plain(space, scratch, slot, token, chance, count):
-    """Enter a prefix into the pool if it is not followed already; returns the size of the pool."""
-    beams, child = space.beams[space.counters[SIDE]], scratch.first[slot]
-    while child >= 0 and beams[child, LAST] != token:
-        child = scratch.then[child]
-    if child < 0:
-        scratch.pool[count, 0], scratch.pool[count, 1] = slot, token
-        scratch.pool[count, 2], scratch.worth[count] = NO_WORD, chance
-        count += 1
-    return count

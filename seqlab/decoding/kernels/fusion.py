@@ -33,7 +33,7 @@ from seqlab.lm.ngram.kernels.tokenise import UNKNOWN
 
 _ONE = np.uint64(1)
 _PAIRS, _FOURS = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333)
-_EIGHTS, _COUNT = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(127)
+_EIGHTS, _EACH = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x0101010101010101)
 
 
 @borrowing
@@ -80,9 +80,7 @@ def ones(bits):
     bits -= (bits >> _ONE) & _PAIRS
     bits = (bits & _FOURS) + ((bits >> np.uint64(2)) & _FOURS)
     bits = (bits + (bits >> np.uint64(4))) & _EIGHTS
-    for shift in (np.uint64(8), np.uint64(16), np.uint64(32)):
-        bits += bits >> shift
-    return np.int64(bits & _COUNT)
+    return np.int64((bits * _EACH) >> np.uint64(56))  # the compiler knows this as one instruction
 
 
 @inlined
@@ -172,6 +170,12 @@ def gain_bound(fusion, trie, hot):
 
 
 @inlined
+def inner_bound(fusion, hot):
+    """The same for tokens that only go on with a word."""
+    return fusion.rise * fusion.hot_reach[hot] if fusion.hot else fusion.rise
+
+
+@inlined
 def propose(space, scratch, fusion, tables, slot, token, chance, least, count):
     """Enter the prefixes that a token leads to into the pool if they are worth ``least``.
 
@@ -192,12 +196,7 @@ def propose(space, scratch, fusion, tables, slot, token, chance, least, count):
     node = space.beams[space.counters[SIDE], slot, NODE]
     trie, kind = space.nodes[node, TRIE], fusion.kinds[token]
     inside, beyond, endings = -1, -1, 0  # where it leads within a word, and behind one
-    rise = fusion.rise
-    if fusion.hot:
-        rise *= fusion.hot_reach[space.nodes[node, HOT]]
-    if kind == INSIDE and chance * rise < least:
-        pass  # within a word the score rises by no more
-    elif kind == INSIDE or kind == EITHER or (trie == ROOT and kind != SEPARATOR):
+    if kind == INSIDE or kind == EITHER or (trie == ROOT and kind != SEPARATOR):
         inside = walk(fusion, trie, token)
     elif trie == ROOT:
         inside = ROOT
@@ -224,6 +223,8 @@ def propose(space, scratch, fusion, tables, slot, token, chance, least, count):
 @inlined
 def is_followed(space, scratch, slot, token, word):
     """Whether the prefix that a token leads to is among those followed: it has its score then."""
+    if scratch.seen[slot] & (_ONE << np.uint64(token & 63)) == 0:
+        return False
     beams, child = space.beams[space.counters[SIDE]], scratch.first[slot]
     while child >= 0:
         if beams[child, LAST] == token and space.nodes[beams[child, NODE], WORD] == word:

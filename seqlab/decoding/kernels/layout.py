@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 PARENT, TOKEN, CHILD, SIBLING, TRIE, HOT, WORD, BORN, WORDS, UNKNOWNS, SLOT = range(11)
 NODE_COLUMNS = 12
 # columns of Space.values, float64: of the same nodes
-EXTRA, FACTOR, GAIN, LM, BOOST, ENDING = range(6)  # ENDING: ln p of its word; > 0: not asked yet
-VALUE_COLUMNS = 6
+# GAIN is what a token may multiply the probability by at most, INNER what one within a word may.
+# ENDING is ln p of its word; > 0: not asked yet
+EXTRA, FACTOR, GAIN, INNER, LM, BOOST, ENDING = range(7)
+VALUE_COLUMNS = 8  # a line of the cache
 # columns of Space.beams, int32: the prefixes that are followed. N_ is the best alignment that ends
 # in the prefix's last token, B_ the best one that ends in a blank.
 # LAST and BEFORE are token and parent of the node, which are needed in each frame.
@@ -86,13 +88,17 @@ class Scratch(NamedTuple):
         worth: probability of each (P,), those followed first; 0 for what is given up.
         parts: extra score, ln p of the language model, boosts and factor of each new one (P, 4).
         cuts: room for two numbers.
-        tokens: that are worth trying, best first; room for some more behind them (2 C,).
+        tokens: that are worth trying: those within words first, then the others, each part with
+            the best first (C,).
+        others: room for tokens (C,).
         keys: what tokens are sorted by (C,), float32.
         chances: their probabilities (C,).
         known: probabilities of tokens of this frame (C,) ...
         asked: ... which are those of the frame noted here (C,).
         first: of each prefix its first child that is followed as well (beam,).
         then: of each prefix the next child of the same parent (beam,).
+        seen: bit k of a prefix's number is set if a child whose token is k modulo 64 is followed
+            (beam,), uint64.
         state: of the language model (K - 1,).
     """
 
@@ -101,12 +107,14 @@ class Scratch(NamedTuple):
     parts: Any
     cuts: Any
     tokens: Any
+    others: Any
     keys: Any
     chances: Any
     known: Any
     asked: Any
     first: Any
     then: Any
+    seen: Any
     state: Any
 
 
@@ -144,6 +152,8 @@ class Fusion(NamedTuple):
         ends: their numbers.
         masks: bit k of a trie node's number is set where it has an edge with symbol k (N,), uint64.
         masked: whether these tell all, as no symbol is above 62.
+        bits: the bit of each token's symbol, 0 where these do not tell all, or where it has none or
+            several (C,), uint64.
         ahead: what the best word below a trie node will add to the score at most (N,).
         leaps: factor by which the probability changes with the step to a trie node (N,), where
             nothing else counts.
@@ -181,6 +191,7 @@ class Fusion(NamedTuple):
     ends: Any
     masks: Any
     masked: Any
+    bits: Any
     ahead: Any
     leaps: Any
     spring: Any

@@ -40,7 +40,7 @@ def select_best(worth, order, count, wanted):
 
 
 @borrowing
-def rank_tokens(row, tokens, keys, count):
+def rank_tokens(row, tokens, room, keys, count):
     """Sort tokens, the most probable first; equal ones keep their order. For dozens of them.
 
     Counts for each one those before it: there are no decisions that nothing predicts, which take
@@ -48,21 +48,22 @@ def rank_tokens(row, tokens, keys, count):
 
     Args:
         row: log-probabilities of all tokens.
-        tokens: to sort, and room for as many behind them.
+        tokens: to sort.
+        room: for as many tokens.
         keys: room for as many numbers.
         count: of tokens.
     """
     for i in range(count):
         keys[i] = row[tokens[i]]
     for i in range(count):
-        key, place = keys[i], count
+        key, place = keys[i], 0
         for j in range(i):
             place += keys[j] >= key
         for j in range(i + 1, count):
             place += keys[j] > key
-        tokens[place] = tokens[i]
+        room[place] = tokens[i]
     for i in range(count):
-        tokens[i] = tokens[count + i]
+        tokens[i] = room[i]
 
 
 @borrowing

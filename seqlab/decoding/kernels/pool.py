@@ -33,6 +33,8 @@ def cut_of(worth, cuts, count, least, beam):
     Returns:
         two numbers; prefixes worth more are all followed, those worth 0 never.
     """
+    if count <= beam:
+        return least, beam
     bits, limits = worth.view(np.int64), cuts.view(np.int64)
     cuts[0], cuts[1] = least, worth[0]
     for i in range(count):
