@@ -200,15 +200,15 @@ def choose(
     """
     phrases = {}
     for label, curve in measurement.curves.items():
-        missed, highest = curve.at(wanted)
-        if not highest < np.inf:
+        missed, _ = curve.at(wanted)
+        fits = (curve.false_alarms_per_hour[:-1] <= wanted) & (
+            curve.false_rejection_rates[:-1] == missed
+        )
+        if not fits.any():
             raise ModelError(
                 f"{label!r} has more than {wanted:g} false alarms per hour at every threshold; "
                 "train longer or with harder negatives, or allow more"
             )
-        fits = (curve.false_alarms_per_hour[:-1] <= wanted) & (
-            curve.false_rejection_rates[:-1] == missed
-        )
         place = int(np.flatnonzero(fits)[(fits.sum() - 1) // 2])
         phrases[label] = measurement.at(label, place)
     thresholds = {label: point.threshold for label, point in phrases.items()}

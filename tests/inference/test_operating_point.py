@@ -99,6 +99,15 @@ def test_the_threshold_is_in_the_middle_of_what_serves() -> None:
     assert point.phrases["a"].false_alarms == 0
 
 
+def test_a_phrase_that_is_heard_only_where_it_alarms_too_often() -> None:
+    """All keywords are missed at the wanted rate, and a threshold keeps it nevertheless."""
+    alarms = (levels() < 0.9).astype(np.int64) * 5
+    measured = Measurement([Trial("a", 0.3), Trial("a", 0.5)], {"a": alarms}, hours=2.0)
+    point = choose(measured, 0.4, spotter_of(), **WINDOWS)
+    assert point.settings.thresholds["a"] >= 0.9
+    assert (point.phrases["a"].missed, point.phrases["a"].false_alarms) == (2, 0)
+
+
 def test_a_phrase_that_cannot_be_kept_quiet() -> None:
     alarms = np.full(len(levels()), 5)
     measured = Measurement([Trial("a", 0.8)], {"a": alarms}, hours=2.0)
