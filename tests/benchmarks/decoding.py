@@ -4,7 +4,7 @@ All run on one thread, in turns, seqlab in this process and each peer in one of 
 time counts. Without ``--posteriors`` only made log-probabilities are decoded, and no errors are
 counted. Write the file with ``tests.benchmarks.decoding_posteriors``.
 
-Measured on 2026-11-21, one thread of an AMD EPYC whose two cores had other work to do (numba 0.68.1,
+Measured on 2026-11-21, one thread of an AMD EPYC whose two cores had other work, too (numba 0.68.1,
 numpy 2.4.6, torch 2.14.1; flashlight-text 0.0.7, pyctcdecode 0.5, kenlm 0.3.0), 20 best tokens of a
 frame, case by case in separate runs of 3 rounds, 5 with the word 3-gram. Milliseconds an utterance
 at beams 16, 50 and 100, and how many times as long peers take:
