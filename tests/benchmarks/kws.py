@@ -67,6 +67,7 @@ PEERS = {  # eager, onnxruntime
     "BC-ResNet-1": (6.2, 0.42),
     "BC-ResNet-8": (13.4, 3.1),
 }
+TURN = 20
 COLUMNS = ("torch", "onnxruntime", "int8")
 
 
@@ -104,16 +105,17 @@ def runners(model: SpeechModel, folder: Path, with_int8: bool) -> dict[str, Call
 
 
 def measured(timed: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of each round, turn by turn."""
+    """Milliseconds of each round; they take turns of ``TURN`` rounds, so that caches are warm."""
     for run in timed.values():
         for _ in range(5):
             run()
     found: dict[str, list[float]] = {name: [] for name in timed}
-    for _ in range(rounds):
+    for _ in range(max(1, rounds // TURN)):
         for name, run in timed.items():
-            start = time.perf_counter()
-            run()
-            found[name].append(1000 * (time.perf_counter() - start))
+            for _ in range(TURN):
+                start = time.perf_counter()
+                run()
+                found[name].append(1000 * (time.perf_counter() - start))
     return found
 
 
