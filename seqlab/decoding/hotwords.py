@@ -71,13 +71,15 @@ class Hotwords:
             symbols: of a token, ends of words counted, at most.
 
         Raises:
-            SeqlabError: a phrase is empty or cannot be spelled, or its boost is not finite.
+            SeqlabError: a phrase is no text, empty or not to be spelled, or its boost not finite.
         """
         if isinstance(phrases, str):
             raise SeqlabError(f"hotwords={phrases!r} must be a list of phrases or a mapping")
         boosts = dict(phrases) if isinstance(phrases, Mapping) else dict.fromkeys(phrases, boost)
         spelled: dict[tuple[int, ...], float] = {}
         for phrase, value in boosts.items():
+            if not isinstance(phrase, str):
+                raise SeqlabError(f"hotword {phrase!r} must be a text of one or more words")
             name = f"the boost of hotword {phrase!r}"
             check_range(name, value, -_LARGEST, _LARGEST, "3 to 10 nats is usual")
             spelling = [BOUNDARY]

@@ -78,7 +78,7 @@ class WordList:
                 "a list of words is no lexicon for tokens that do not spell them; pass a mapping "
                 "from words to their spellings in tokens"
             )
-        words = tuple(dict.fromkeys(units.normalize(word) for word in lexicon))
+        words = tuple(dict.fromkeys(units.normalize(_checked(word)) for word in lexicon))
         sequences = []
         for word in words:
             numbers = units.numbers(word)
@@ -133,6 +133,12 @@ def spelled_lexicon(tokenizer: Any, lexicon: Lexicon | None) -> Lexicon | None:
         word: [(*spelling, *end) for spelling in tokenizer.spellings(word) for end in ends]
         for word in dict.fromkeys(words)
     }
+
+
+def _checked(word: object) -> str:
+    if not isinstance(word, str):
+        raise SeqlabError(f"lexicon word {word!r} must be a text")
+    return word
 
 
 def _check_some(words: Sequence[object]) -> None:

@@ -41,6 +41,7 @@ FOREIGN = NGramModel.estimate(["X Y", "Y"], order=2, smoothing="witten_bell")
         (CHARACTERS, {"language_model": FOREIGN, "lm_unit": "token"}, "knows none of the 4 tokens"),
         (CHARACTERS, {"language_model": FOREIGN, "lexicon": ["ab"]}, "none of the 1 words of the"),
         (CHARACTERS, {"lexicon": []}, "a lexicon of 0 words allows no text"),
+        (CHARACTERS, {"lexicon": ["ab", 3]}, "lexicon word 3 must be a text"),
         (CHARACTERS, {"lexicon": "ab"}, "must be words or a mapping, not a text"),
         (CHARACTERS, {"lexicon": ["ab", "ac"]}, "lexicon word 'ac' cannot be spelled"),
         (CHARACTERS, {"lexicon": {"ab": "a c"}}, "'c' in the spelling 'a c' of lexicon word 'ab'"),
@@ -77,6 +78,7 @@ def test_units():
     ("hotwords", "message"),
     [
         ("ab", "hotwords='ab' must be a list of phrases or a mapping"),
+        (["ab", 3], "hotword 3 must be a text of one or more words"),
         (["ab", " "], "hotword ' ' holds no word"),
         (["a c"], "hotword 'a c': 'c' is not within what the model's tokens can spell"),
         ({"a": math.nan}, "the boost of hotword 'a'=nan must be a number within"),
