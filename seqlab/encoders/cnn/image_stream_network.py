@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from seqlab.blocks.checks import check_sequence
@@ -30,7 +31,7 @@ class StreamedImageEncoder(FrameNetworkEncoder):
         image = zero_padding(features, lengths).unsqueeze(-1)
         for layer in self.layers:
             image, lengths = layer(image, lengths)
-        return image.mean(2), lengths
+        return _over_frequency(image), lengths
 
     def step(
         self, features: Tensor, state: tuple[Any, ...], between: Between | None = None
@@ -39,10 +40,17 @@ class StreamedImageEncoder(FrameNetworkEncoder):
         if not self.causal:
             return super().step(features, state)
         image, state = chain_step(self._chain(), features.unsqueeze(-1), state)
-        return image.mean(2), state
+        return _over_frequency(image), state
 
     def flush(self, state: tuple[Any, ...], between: Between | None = None) -> Tensor:
         """The encoded frame (B, 0 or 1, D) that the end of the stream completes."""
         if not self.causal:
             return super().flush(state)
         return chain_flush(self._chain(), state).mean(2)
+
+
+def _over_frequency(image: Tensor) -> Tensor:
+    """Mean (B, T, C) over the bins of an image (B, T, F, C)."""
+    if torch.compiler.is_exporting():  # in the layout of exported convolutions: moved only once
+        return image.permute(0, 3, 2, 1).mean(2).transpose(1, 2)
+    return image.mean(2)
