@@ -170,6 +170,7 @@ def plot_detection(
     axes = figure.subplots()
     resolution = min(curve.resolution for curve in curves.values())
     none = resolution / 2  # where no false alarm at all is drawn
+    points = []
     for number, (name, curve) in enumerate(curves.items()):
         alarms = np.where(curve.false_alarms_per_hour > 0, curve.false_alarms_per_hour, none)
         height = _deviates(curve.false_rejection_rates)
@@ -177,10 +178,13 @@ def plot_detection(
         axes.plot(alarms, height, drawstyle="steps-pre", color=colour, label=name, linewidth=1.6)
         if chosen is not None and name in chosen:
             place = min(int(np.searchsorted(curve.thresholds, chosen[name])), len(alarms) - 1)
-            axes.plot(alarms[place], height[place], "o", color=colour, markersize=7, clip_on=False)
+            points.append((alarms[place], height[place], colour))
     most = max(float(curve.false_alarms_per_hour[0]) for curve in curves.values())
     worst = max(curve.at(0.0)[0] for curve in curves.values())
     _detection_axes(axes, resolution, most, worst)
+    for x, y, colour in points:  # at the edge, if beyond it
+        at = min(x, axes.get_xlim()[1]), float(np.clip(y, *axes.get_ylim()))
+        axes.plot(*at, "o", color=colour, markersize=7, clip_on=False)
     axes.legend(frameon=False, fontsize=9)
     axes.set_title(title, parse_math=False)
     return figure
