@@ -39,6 +39,18 @@ class StoredModel:
     files: dict[str, bytes]  # the tokenizer's files, by name
 
 
+def check_target(folder: Path) -> None:
+    """Refuse what ``write_model_folder`` would; ask before long work whose end is a model.
+
+    Raises:
+        ModelError: ``folder`` is something else than a model folder.
+    """
+    if folder.exists() and not _is_replaceable(folder):
+        raise ModelError(
+            f"{folder} exists and is not a model folder; choose another path or remove it"
+        )
+
+
 def write_model_folder(
     folder: Path,
     config: Mapping[str, Any],
@@ -54,10 +66,7 @@ def write_model_folder(
         ModelError: ``folder`` is something else than a model folder, or cannot be written.
     """
     folder = Path(os.path.abspath(folder))
-    if folder.exists() and not _is_replaceable(folder):
-        raise ModelError(
-            f"{folder} exists and is not a model folder; choose another path or remove it"
-        )
+    check_target(folder)
     fresh = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.new")
     try:
         fresh.mkdir(parents=True)

@@ -106,8 +106,10 @@ def run(args: argparse.Namespace) -> int:
     """Adapt."""
     from seqlab.cli.locate import load_model, model_folder
     from seqlab.inference.settings import DecodingSettings
+    from seqlab.saving import check_target
     from seqlab.training.adaptation import adapt
 
+    check_target(Path(args.output).absolute())
     adaptation = adaptation_of(args)
     manifest = manifest_of(args)
     model = load_model(args.model, args.allow_module)

@@ -102,6 +102,14 @@ def test_what_is_refused(
     assert not (tmp_path / "own").exists()
 
 
+def test_other_folders_are_left_alone(call: Call, speech: Trained, tmp_path: Path) -> None:
+    """Before anything is learned, so that nothing is lost."""
+    (tmp_path / "notes.txt").write_text("mine")
+    found = call("adapt", speech.run, speech.wav, "-o", tmp_path)
+    assert found.code == 2 and "exists and is not a model folder" in found.err
+    assert "adapting" not in found.err
+
+
 def test_a_classifier_is_refused(call: Call, keywords: Trained, tmp_path: Path) -> None:
     found = call("adapt", keywords.run, keywords.wav, "-o", tmp_path / "own")
     assert found.code == 2 and "use seqlab classify" in found.err
