@@ -30,9 +30,9 @@ class SpeakerCMVN(Normalizer):
         floor: least standard deviation.
 
     Example:
-        >>> speaker = SpeakerCMVN(1, weight=0.5, variance=False)
-        >>> speaker.fit([(torch.tensor([[[2.0], [4.0]]]), torch.tensor([2]))])
-        SpeakerCMVN(...)
+        >>> import torch
+        >>> said = torch.tensor([[[2.0], [4.0]]]), torch.tensor([2])
+        >>> speaker = SpeakerCMVN(1, weight=0.5, variance=False).fit([said])
         >>> speaker(torch.tensor([[[6.0], [8.0]]]), torch.tensor([2])).flatten().tolist()
         [1.0, 3.0]
     """

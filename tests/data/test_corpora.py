@@ -37,7 +37,7 @@ class TestPrepare:
     def test_unknown_names(self, source: Path, dest: Path) -> None:
         with pytest.raises(DataError, match="'fsd' is not known; did you mean 'fsdd'"):
             prepare("fsd", source, dest)
-        with pytest.raises(DataError, match="known: an4"):
+        with pytest.raises(DataError, match="known: aligned_words, an4"):
             prepare("../../etc", source, dest)
         with pytest.raises(DataError, match="no option 'dev_take'; did you mean 'dev_takes'"):
             prepare("fsdd", source, dest, dev_take=3)

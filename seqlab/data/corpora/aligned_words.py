@@ -49,14 +49,14 @@ def prepare(
         DataError: another layout, alignments of other utterances, or options out of range.
     """
     require_folder(source, "aligned words", _EXPECTED)
-    if not corpus:
-        raise DataError("corpus must name the folder of the aligned manifests; give corpus=DATA")
     check_range("before_s", before_s, 0, 1, "0.12 is usual")
     check_range("after_s", after_s, 0, 1, "0.18 is usual")
     check_range("min_confidence", min_confidence, 0, 1, "0 keeps all")
     lists = sorted(source.glob(f"*/{LIST}"))
     if not lists:
         raise wrong_layout(source, "aligned words", _EXPECTED)
+    if not corpus:
+        raise DataError("corpus must name the folder of the aligned manifests; give corpus=DATA")
     wanted = {word.lower() for word in words.split()}
     splits = {}
     for listed in lists:
