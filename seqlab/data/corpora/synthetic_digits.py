@@ -5,11 +5,9 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-import numpy as np
-
-from seqlab.audio import load_audio
 from seqlab.checks import check_range
 from seqlab.data.corpora._layout import ordered
+from seqlab.data.corpora._pauses import Loudness, without_pauses
 from seqlab.data.manifest import Utterance
 from seqlab.data.synthetic import TABLE, Plan, cached_corpus, default_voices
 from seqlab.data.table import read_table
@@ -29,7 +27,7 @@ PRONUNCIATIONS = {  # in espeak-ng's phonemes: weak diphthongs, and sounds of Ge
     "nine": ("n'aEn", "n'A:n"),
 }
 NOTES = ("synthetic speech by espeak-ng: accuracy on it says nothing about people",)
-_DROP_DB, _RISE_DB = 35, 6  # below the loudest frame, and above the noise, a word still is loud
+_LOUD = Loudness(frames_per_s=100, smoothed=1, drop_db=35, rise_db=6, quiet_percent=5)
 
 
 def prepare(
@@ -79,25 +77,9 @@ def prepare(
     for _, utterance in read_table(folder / TABLE):
         label = labels[str(utterance.transcript)]
         word = dataclasses.replace(utterance, label=label, transcript=label)
-        word = _cut(word, margin_s) if margin_s else word
+        word = without_pauses(word, margin_s, _LOUD) if margin_s else word
         splits[kinds[str(utterance.speaker)]].append(word)
     return ordered(splits)
-
-
-def _cut(word: Utterance, margin_s: float) -> Utterance:
-    """The word from before its first frame above the faint noise until after its last."""
-    waveform, rate = load_audio(word.path, start_s=word.start_s, duration_s=word.duration_s)
-    frame = rate // 100
-    count = len(waveform) // frame
-    power = waveform[: count * frame].reshape(count, frame).square().mean(1).numpy()
-    level = 10 * np.log10(power + 1e-10)
-    least = max(level.max() - _DROP_DB, np.percentile(level, 5) + _RISE_DB)
-    loud = np.flatnonzero(level >= min(least, level.max()))
-    begin = max(0.0, float(loud[0]) / 100 - margin_s)
-    end = min(word.duration_s, float(loud[-1] + 1) / 100 + margin_s)
-    return dataclasses.replace(
-        word, start_s=round(word.start_s + begin, 6), duration_s=round(end - begin, 6)
-    )
 
 
 def _split(number: int) -> str:

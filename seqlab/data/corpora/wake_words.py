@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import math
 from pathlib import Path
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from seqlab.audio import load_audio, save_audio
 from seqlab.data.corpora._layout import audio_files, require_folder, table_splits, wrong_layout
+from seqlab.data.corpora._pauses import Loudness, without_pauses
 from seqlab.data.manifest import Utterance, from_file, read_manifest
 from seqlab.errors import AudioError, DataError
 
@@ -23,8 +23,7 @@ NOTES = (
 _EXPECTED = "audio/ with a folder a phrase: " + ", ".join(p.replace(" ", "_") for p in PHRASES)
 _NOISY_RATE = 16000
 _FRAME = 512  # samples, over which loudness is measured for the noise
-_SMOOTHED = 5  # frames of 20 ms whose levels are averaged
-_DROP_DB, _RISE_DB = 20, 6  # below the loudest frame, and above the pauses, a phrase still is loud
+_LOUD = Loudness(frames_per_s=50, smoothed=5, drop_db=20, rise_db=6, quiet_percent=20)
 
 
 def prepare(
@@ -74,7 +73,7 @@ def prepare(
         split: [clip for clip in clips if clip.label in PHRASES] for split, clips in splits.items()
     }
     if margin_s:
-        splits["train"] = [_cut(clip, margin_s) for clip in splits["train"]]
+        splits["train"] = [without_pauses(clip, margin_s, _LOUD) for clip in splits["train"]]
     for split, manifest in (("dev", dev_noise), ("test", noise)):
         if manifest:
             splits[f"{split}_noisy"] = _noisy(splits[split], manifest, snr_db, dest)
@@ -114,22 +113,6 @@ def _drawn(clips: list[Utterance]) -> list[str]:
         digests = [hashlib.sha1(f"{name}.wav".encode()).hexdigest() for name in names]
         shares = [int(digest[:12], 16) % 10 / 10 for digest in digests]
     return ["train" if s < 0.5 else "dev" if s < 0.6 else "test" for s in shares]
-
-
-def _cut(clip: Utterance, margin_s: float) -> Utterance:
-    """The clip from before its loudest stretch until after it."""
-    waveform, rate = load_audio(clip.path, start_s=clip.start_s, duration_s=clip.duration_s)
-    frame = rate // 50
-    count = len(waveform) // frame
-    if count < _SMOOTHED:
-        return clip
-    power = waveform[: count * frame].reshape(count, frame).square().mean(1).numpy()
-    level = 10 * np.log10(np.convolve(power, np.ones(_SMOOTHED) / _SMOOTHED, "same") + 1e-10)
-    least = max(level.max() - _DROP_DB, np.percentile(level, 20) + _RISE_DB)
-    loud = np.flatnonzero(level >= min(least, level.max()))
-    begin = max(0.0, float(loud[0]) / 50 - margin_s)
-    end = min(clip.duration_s, float(loud[-1] + 1) / 50 + margin_s)
-    return dataclasses.replace(clip, start_s=clip.start_s + begin, duration_s=end - begin)
 
 
 def _noisy(
