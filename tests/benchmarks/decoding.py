@@ -4,20 +4,20 @@ All run on one thread, in turns, seqlab in this process and each peer in one of 
 time counts. Without ``--posteriors`` only made log-probabilities are decoded, and no errors are
 counted. Write the file with ``tests.benchmarks.decoding_posteriors``.
 
-Measured on 2026-11-21, one thread of an AMD EPYC whose two cores had other work, too (numba 0.68.1,
-numpy 2.4.6, torch 2.14.1; flashlight-text 0.0.7, pyctcdecode 0.5, kenlm 0.3.0), 20 best tokens of a
-frame, case by case in separate runs of 3 rounds, 5 with the word 3-gram. Milliseconds an utterance
-at beams 16, 50 and 100, and how many times as long peers take:
+Measured on 2026-11-21 in one run, one thread of an AMD EPYC whose two cores had other work, too
+(numba 0.68.1, numpy 2.4.6, torch 2.14.1; flashlight-text 0.0.7, pyctcdecode 0.5, kenlm 0.3.0), 20
+best tokens of a frame. Milliseconds an utterance at beams 16, 50 and 100, and how many times as
+long peers take; quieter runs of single cases gave 26, 31 and 35 times for the first line:
 
-- AN4's test, 130 utterances of 68 frames, V = 28, no LM: 0.10, 0.18, 0.34; pyctcdecode 15, 13, 10,
-  flashlight-text 26, 31, 35. Token 3-gram: 0.20, 0.41, 0.66; flashlight-text 15, 18, 26.
-- Word 3-gram, weight 0.5: 0.13, 0.23, 0.36; flashlight-text 3.8, 4.6, 4.8. WER 6.73, 6.60, 6.60 %
-  against 6.60 % at each beam. Weight 1: 0.13, 0.24, 0.35; flashlight-text 3.5, 4.1, 4.6. WER 8.15 %
+- AN4's test, 130 utterances of 68 frames, V = 28, no LM: 0.09, 0.18, 0.28; pyctcdecode 14, 12, 11,
+  flashlight-text 14, 22, 30. Token 3-gram: 0.20, 0.40, 0.64; flashlight-text 10, 14, 21.
+- Word 3-gram, weight 0.5: 0.13, 0.30, 0.46; flashlight-text 3.8, 4.2, 4.5. WER 6.73, 6.60, 6.60 %
+  against 6.60 % at each beam. Weight 1: 0.13, 0.26, 0.46; flashlight-text 3.5, 4.1, 4.2. WER 8.15 %
   against 8.02, 8.02, 8.15 %, where 0.13 % is one word.
-- Hotwords: 0.16, 0.32, 0.48; pyctcdecode 13, 11, 10.
-- Made, 4 utterances of 200 frames, no LM. V = 29: 0.32, 0.56, 1.02; pyctcdecode 37, 62, 67,
-  flashlight-text 52, 64, 72. V = 500: 0.54, 0.93, 1.30; pyctcdecode 19, 30, 40, flashlight-text 38,
-  78, 111.
+- Hotwords: 0.15, 0.30, 0.63; pyctcdecode 13, 11, 12.
+- Made, 4 utterances of 200 frames, no LM. V = 29: 0.41, 0.74, 1.24; pyctcdecode 45, 67, 79,
+  flashlight-text 54, 51, 63. V = 500: 0.60, 1.11, 1.70; pyctcdecode 26, 38, 47, flashlight-text 36,
+  69, 102.
 """
 
 from __future__ import annotations
