@@ -1,22 +1,27 @@
 """Spotting for a day of sound: ``python -m tests.benchmarks.spotting --hours 24 --audio FOLDER``.
 
 One stream of a recording that is heard again and again. Shown are the share of a core that live
-sound would take, the memory that is added after the first pass, and whether the detections of the
-last pass are those of the second one, to the bit and at the same times. The model is untrained and
-its thresholds lie in the middle of its scores, so that it fires all the time. ``--export`` hears
-with its ONNX export instead, in onnxruntime.
+sound would take, the memory after each pass, and how the detections of the last pass differ from
+those of the second one, the first that begins warm: labels and scores to the bit, and by how many
+seconds their times, each counted from the start of its pass, have moved. Without ``--model`` the
+model is untrained and its thresholds lie in the middle of its scores, so that it fires all the
+time; a trained one has those of its operating point. ``--export`` hears with the ONNX export
+instead, in onnxruntime. Folders of ``--audio`` take turns, a recording from each, so that speech
+and keywords mix.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,6 +33,7 @@ from seqlab.encoders.separable import SeparableConvEncoder
 from seqlab.export.export import export_model, made_recordings
 from seqlab.frontend.logmel import LogMel
 from seqlab.heads.keyword import KeywordHead
+from seqlab.inference.operating_point import OperatingPoint
 from seqlab.inference.spotting import KeywordSpotter
 from seqlab.model import SpeechModel
 from seqlab.text.tokenizers import LabelTokenizer
@@ -58,27 +64,43 @@ def made_sound(seconds: int) -> Tensor:
     return 0.1 * level * (noise + level * noise.roll(1))
 
 
-def recorded_sound(folder: Path, seconds: int) -> Tensor:
-    """Recordings of a folder one after the other, from the start again if they are too short."""
-    paths = sorted(p for p in folder.rglob("*") if p.suffix in (".wav", ".flac", ".ogg"))
-    if not paths:
-        raise SystemExit(f"{folder} holds no recordings")
+def recorded_sound(folders: Sequence[Path], seconds: int) -> Tensor:
+    """Recordings in shuffled order, one of each folder in turn; again if they are too short."""
+    random = np.random.default_rng(0)
+    lists = []
+    for folder in folders:
+        paths = sorted(p for p in folder.rglob("*") if p.suffix in (".wav", ".flac", ".ogg"))
+        if not paths:
+            raise SystemExit(f"{folder} holds no recordings")
+        lists.append([paths[place] for place in random.permutation(len(paths))])
     parts: list[Tensor] = []
     count = 0
-    while count < seconds * RATE:
-        for path in paths:
-            parts.append(load_audio(path, sample_rate=RATE)[0])
+    for turn in itertools.count():
+        for paths in lists:
+            parts.append(load_audio(paths[turn % len(paths)], sample_rate=RATE)[0])
             count += len(parts[-1])
-            if count >= seconds * RATE:
-                break
-    return torch.cat(parts)[: seconds * RATE]
+        if count >= seconds * RATE:
+            return torch.cat(parts)[: seconds * RATE]
+    raise AssertionError("itertools.count has no end")
 
 
 def settings_for(model: SpeechModel, sound: Tensor) -> DetectorSettings:
+    """Thresholds in the middle of the scores of the first minute."""
     spotter = KeywordSpotter(model, block_s=5.0)
     scores = torch.cat(list(spotter.posteriors([sound[: 60 * RATE]])))
     middle = {label: float(scores[:, i].median()) for i, label in enumerate(LABELS) if i}
     return DetectorSettings(thresholds=middle, smoothing_s=0.3)
+
+
+def heard_with(folder: Path | None, sound: Tensor) -> tuple[SpeechModel, DetectorSettings]:
+    """A trained model with its thresholds, or the small one."""
+    if folder is None:
+        model = small_model()
+        return model, settings_for(model, sound)
+    model, point = SpeechModel.load(folder).eval(), OperatingPoint.load(folder)
+    if point is None or model.sample_rate != RATE:
+        raise SystemExit(f"{folder} must have an operating point and hear {RATE} Hz")
+    return model, point.settings
 
 
 def passes(sound: Tensor, count: int, block: int) -> Iterator[Iterator[Tensor]]:
@@ -106,10 +128,15 @@ class Exported:
         return self.spotter.step(samples.numpy(), state)
 
 
-def soak(sound: Tensor, count: int, block_s: float, export: bool = False) -> dict[str, Any]:
+def soak(
+    sound: Tensor,
+    count: int,
+    block_s: float,
+    export: bool = False,
+    folder: Path | None = None,
+) -> dict[str, Any]:
     """Hear the sound ``count`` times, 3 at least, as one stream."""
-    model = small_model()
-    settings = settings_for(model, sound)
+    model, settings = heard_with(folder, sound)
     spotter: KeywordSpotter | Exported
     if export:
         spotter = Exported(model, settings, block_s)
@@ -118,29 +145,45 @@ def soak(sound: Tensor, count: int, block_s: float, export: bool = False) -> dic
     if len(sound) % spotter.block:
         raise SystemExit(f"--pass-seconds must be a multiple of {spotter.block / RATE:g}")
     state, heard = spotter.initial_state(), []
-    memory: list[int] = []
+    memory: list[float] = []
     processor, wall = time.process_time(), time.perf_counter()
-    per_pass = len(sound) // spotter.unit
-    for number, blocks in enumerate(passes(sound, count, spotter.block)):
-        found = []
+    for blocks in passes(sound, count, spotter.block):
+        found: list[Detection] = []
         for block in blocks:
             some, state = spotter.step(block, state)
             found += some
-        frames = [round(d.time_s / spotter.frame_s) - number * per_pass for d in found]
-        heard.append([(f, d.label, d.score) for f, d in zip(frames, found, strict=True)])
-        memory.append(status_bytes("VmRSS"))
-    seconds = count * len(sound) / RATE
+        heard.append(found)
+        memory.append(status_bytes("VmRSS") / 1e6)
     processor = time.process_time() - processor
+    seconds = len(sound) / RATE
     return {
-        "hours": seconds / 3600,
+        "hours": count * seconds / 3600,
         "block_s": block_s,
-        "share_of_a_core": processor / seconds,
-        "megabytes": max(memory) / 1e6,
-        "times_real_time": seconds / (time.perf_counter() - wall),
+        "share_of_a_core": processor / (count * seconds),
+        "times_real_time": count * seconds / (time.perf_counter() - wall),
+        "processor_seconds": processor,
+        "detections": sum(map(len, heard)),
         "detections_a_pass": len(heard[1]),
-        "last_pass_equals_second": heard[-1] == heard[1],
-        "megabytes_added_after_first_pass": (max(memory) - memory[0]) / 1e6,
+        "last_pass_equals_second": facts(heard[-1]) == facts(heard[1]),
+        "greatest_move_of_a_time_s": moved(heard[1], heard[-1], (count - 2) * seconds),
+        "megabytes": max(memory),
+        "megabytes_added_after_first_pass": max(memory) - memory[0],
+        "megabytes_after_each_pass": memory,
     }
+
+
+def facts(found: Sequence[Detection]) -> list[tuple[str, float]]:
+    """Labels and scores, to the bit."""
+    return [(d.label, d.score) for d in found]
+
+
+def moved(early: Sequence[Detection], late: Sequence[Detection], between_s: float) -> float:
+    """By how much times of a later pass differ from an earlier one's; infinite if their number."""
+    if len(early) != len(late):
+        return float("inf")
+    pairs = zip(early, late, strict=True)
+    times = [(b.time_s - a.time_s, b.start_s - a.start_s) for a, b in pairs]
+    return max((abs(each - between_s) for pair in times for each in pair), default=0.0)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -148,7 +191,10 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=24.0)
     parser.add_argument("--pass-seconds", type=int, default=3600)
-    parser.add_argument("--audio", type=Path, help="a folder of recordings; default: noise")
+    parser.add_argument(
+        "--audio", type=Path, nargs="+", help="folders of recordings; default: noise"
+    )
+    parser.add_argument("--model", type=Path, help="a trained model's folder; default: untrained")
     parser.add_argument("--block", type=float, default=1.0, help="seconds heard at a time")
     parser.add_argument("--export", action="store_true", help="hear with the ONNX export")
     parser.add_argument("--json", action="store_true")
@@ -161,15 +207,17 @@ def main(argv: list[str] | None = None) -> None:
     if args.audio is not None:
         sound = recorded_sound(args.audio, args.pass_seconds)
     count = max(3, round(args.hours * 3600 / args.pass_seconds))
-    figures = soak(sound, count, args.block, args.export)
+    figures = soak(sound, count, args.block, args.export, args.model)
     if args.json:
         print(json.dumps({**figures, "versions": versions(PACKAGES)}))
         return
+    memory = figures.pop("megabytes_after_each_pass")
     rows = [
-        [name, str(value) if isinstance(value, bool) else f"{value:.4g}"]
+        [name, str(value) if isinstance(value, bool | int) else f"{value:.4g}"]
         for name, value in figures.items()
     ]
     print(table(["figure", "value"], rows))
+    print("megabytes after each pass:", " ".join(f"{value:.1f}" for value in memory))
 
 
 if __name__ == "__main__":
