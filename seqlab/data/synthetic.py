@@ -1,10 +1,12 @@
-"""Synthetic speech by espeak-ng: any word list in many voices, bit-identical from a seed.
+"""Synthetic speech: any word list in many voices, bit-identical from a seed.
 
 It lets a fresh machine train and test without a download. Accuracy on it says nothing about
 people; everything made from it is labelled synthetic.
 
-espeak-ng repeats itself only if one seed is set once and everything is said in a fixed order by
-one fresh process. So a corpus is always made whole, by ``python -m seqlab.data.synthetic``.
+Voices are those of espeak-ng from a wheel, and of other programs on this machine
+(:mod:`seqlab.data.speech_programs`). espeak-ng repeats itself only if one seed is set once and
+everything is said in a fixed order by one fresh process. So a corpus is always made whole, by
+``python -m seqlab.data.synthetic``.
 """
 
 from __future__ import annotations
@@ -17,19 +19,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from seqlab.data._espeak import Espeak, Samples, import_loader
+from seqlab.data._espeak import import_loader
+from seqlab.data._synthesis import FORMAT, RECORD, in_phonemes, is_of_program, write_corpus
+from seqlab.data._synthesis import TABLE as TABLE
+from seqlab.data.speech_programs import language_of, voice_digest
 from seqlab.errors import DataError, SeqlabError
-
-FORMAT = 1  # raise it when the same plan gives other samples
-SAMPLE_RATE = 16000
-TABLE, RECORD = "manifest.tsv", "corpus.json"
 
 _ACCENTS = (
     "en-us",
@@ -49,8 +47,6 @@ _TIMBRES = (
 )
 _VARIANTS = tuple(_TIMBRES.split())
 
-Audio = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Plan:
@@ -58,10 +54,13 @@ class Plan:
 
     Args:
         words: what is said, each by every voice.
-        voices: espeak-ng voices, such as ``en-us+f3``; each counts as one speaker.
+        voices: espeak-ng voices, such as ``en-us+f3``, and voices of other programs, such as
+            ``flite:slt`` (they say no words in phonemes); each counts as one speaker.
         per_word: takes of each word by each voice; rate, pitch, level and pauses differ.
         seed: 0 to 2**31 - 1.
         lively: whether rate, pitch and melody differ more, and words are emphasised now and then.
+        spelled: for voices of programs that read another language than English: language to word to
+            how it is written there, such as ``{"it": {"two": "tu"}}``.
 
     Raises:
         DataError: nothing to say or nobody to say it, repetitions, or numbers out of range.
@@ -72,6 +71,7 @@ class Plan:
     per_word: int = 4
     seed: int = 0
     lively: bool = False
+    spelled: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("words", "voices"):
@@ -86,12 +86,38 @@ class Plan:
             raise DataError(f"per_word={self.per_word} must be 1 or more")
         if not 0 <= self.seed < 2**31:
             raise DataError(f"seed={self.seed} must be within 0 and 2**31 - 1")
+        for voice in filter(is_of_program, self.voices):
+            self._check_program(voice)
+
+    def _check_program(self, voice: str) -> None:
+        words = [word for word in self.words if not in_phonemes(word)]
+        if not words:
+            raise DataError(f"voice {voice} reads no phonemes of espeak-ng; give it words")
+        language = language_of(voice)
+        lacking = [word for word in words if word not in self.spelled.get(language, ())]
+        if language != "en" and lacking:
+            raise DataError(
+                f"voice {voice} reads {language!r}; spelled must say how {lacking[0]!r} is "
+                "written there"
+            )
 
     @property
     def key(self) -> str:
         """Name of the corpus in the cache: all that decides its samples."""
-        settings = {**asdict(self), "format": FORMAT, "espeak": version("espeakng-loader")}
+        settings = {**asdict(self), "format": FORMAT}
+        if not self.spelled:
+            del settings["spelled"]
+        if self.needs_espeak:
+            settings["espeak"] = version("espeakng-loader")
+        programs = {voice: voice_digest(voice) for voice in filter(is_of_program, self.voices)}
+        if programs:
+            settings["programs"] = programs
         return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def needs_espeak(self) -> bool:
+        """Whether a voice is espeak-ng's from the wheel."""
+        return not all(map(is_of_program, self.voices))
 
 
 def default_voices(count: int = 48) -> tuple[str, ...]:
@@ -123,10 +149,11 @@ def cached_corpus(plan: Plan, cache: str | os.PathLike[str] | None = None) -> Pa
         the audio it names and ``corpus.json`` (the plan, checksums).
 
     Raises:
-        MissingDependencyError: espeakng-loader is not installed.
-        DataError: the cache cannot be written, or espeak-ng fails.
+        MissingDependencyError: espeakng-loader, or a program, is not installed.
+        DataError: the cache cannot be written, or a synthesiser fails.
     """
-    import_loader()
+    if plan.needs_espeak:
+        import_loader()
     if cache is None:
         import platformdirs
 
@@ -148,10 +175,11 @@ def synthesize(plan: Plan, dest: str | os.PathLike[str]) -> str:
         The checksum of all samples: equal plans give equal checksums.
 
     Raises:
-        MissingDependencyError: espeakng-loader is not installed.
-        DataError: ``dest`` cannot be written or holds something else, or espeak-ng fails.
+        MissingDependencyError: espeakng-loader, or a program, is not installed.
+        DataError: ``dest`` cannot be written or holds something else, or a synthesiser fails.
     """
-    import_loader()
+    if plan.needs_espeak:
+        import_loader()
     dest = Path(dest).absolute()
     if dest.exists() and not (dest / RECORD).is_file() and (dest.is_file() or any(dest.iterdir())):
         raise DataError(f"{dest} exists and is no synthetic corpus; choose another folder")
@@ -208,77 +236,13 @@ def _is_intact(folder: Path) -> bool:
         return False
 
 
-def _write_corpus(plan: Plan, folder: Path) -> None:
-    """Say everything, in order; runs in the fresh process."""
-    import soundfile
-
-    espeak = Espeak(plan.seed)
-    rows = ["path\tlabel\ttranscript\tspeaker\tstart_s\tduration_s\tid"]
-    samples_hash = hashlib.sha256()
-    (folder / "audio").mkdir()
-    for number, voice in enumerate(plan.voices):
-        name = f"audio/{number:03d}_{voice.replace('+', '_')}.flac"
-        parts: list[Samples] = []
-        start = 0
-        for word_number, word in enumerate(plan.words):
-            for take in range(plan.per_word):
-                rng = np.random.default_rng([plan.seed, number, word_number, take])
-                part = _take(espeak, word, voice, rng, plan.lively)
-                times = f"{start / SAMPLE_RATE!r}\t{len(part) / SAMPLE_RATE!r}"
-                rows.append(f"{name}\t{word}\t{word}\t{voice}\t{times}\t{voice}/{word}/{take}")
-                parts.append(part)
-                start += len(part)
-        samples = np.concatenate(parts)
-        samples_hash.update(samples.astype("<i2").tobytes())
-        soundfile.write(folder / name, samples, SAMPLE_RATE, "PCM_16", format="FLAC")
-    (folder / TABLE).write_text("\n".join(rows) + "\n", encoding="utf-8")
-    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    record = {
-        **asdict(plan),
-        "synthetic": True,
-        "format": FORMAT,
-        "espeak_ng": espeak.version,
-        "checksum": samples_hash.hexdigest(),
-        "files": {n: hashlib.sha256((folder / n).read_bytes()).hexdigest() for n in names},
-    }
-    (folder / RECORD).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-
-
-def _manner(word: str, rng: np.random.Generator, lively: bool) -> dict[str, int]:
-    """How a take is said: arguments of ``Espeak.say``."""
-    if not lively:
-        return {"rate": int(rng.integers(120, 221)), "pitch": int(rng.integers(25, 76))}
-    ranges = {"rate": (100, 261), "pitch": (10, 91), "pitch_range": (20, 91)}
-    manner = {name: int(rng.integers(low, high)) for name, (low, high) in ranges.items()}
-    emphasised, place = rng.random(2)
-    if emphasised < 1 / 3:
-        manner["stressed"] = int(place * len(word.split()))
-    return manner
-
-
-def _take(espeak: Espeak, word: str, voice: str, rng: np.random.Generator, lively: bool) -> Samples:
-    """One word (N,) at 16 kHz, with pauses around it, a level and a faint noise of its own."""
-    import soxr
-
-    spoken = espeak.say(word, voice, **_manner(word, rng, lively))
-    loud = np.flatnonzero(np.abs(spoken.astype(np.int32)) > 100)
-    if len(loud):
-        spoken = spoken[loud[0] : loud[-1] + 1]
-    audio: Audio = soxr.resample(spoken / 32768.0, espeak.sample_rate, SAMPLE_RATE, "VHQ")
-    level = 10 ** (rng.uniform(-20, -3) / 20) / max(1e-3, float(np.abs(audio).max()))
-    before, after = rng.integers(int(0.05 * SAMPLE_RATE), int(0.3 * SAMPLE_RATE), 2)
-    audio = np.concatenate([np.zeros(before), audio * level, np.zeros(after)])
-    audio += rng.normal(0, 10 ** (rng.uniform(-80, -55) / 20), len(audio))
-    return np.clip(np.round(audio * 32767), -32768, 32767).astype(np.int16)
-
-
 def main(arguments: Sequence[str]) -> int:
     """Make the corpus whose plan (JSON) stands on standard input in the folder named."""
     try:
         given = json.load(sys.stdin)
         lists = {name: tuple(given[name]) for name in ("words", "voices")}
         plan = Plan(**{**given, **lists})
-        _write_corpus(plan, Path(arguments[0]))
+        write_corpus(plan, Path(arguments[0]))
     except (SeqlabError, OSError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

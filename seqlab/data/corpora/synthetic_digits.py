@@ -6,27 +6,16 @@ import dataclasses
 from pathlib import Path
 
 from seqlab.checks import check_range
+from seqlab.data.corpora._digit_pronunciations import DIGITS, PRONUNCIATIONS, SPELLED
 from seqlab.data.corpora._layout import ordered
 from seqlab.data.corpora._pauses import Loudness, without_pauses
 from seqlab.data.manifest import Utterance
+from seqlab.data.speech_programs import SpeechVoice, find_voices
 from seqlab.data.synthetic import TABLE, Plan, cached_corpus, default_voices
 from seqlab.data.table import read_table
 from seqlab.errors import DataError
 
-DIGITS = "zero one two three four five six seven eight nine"
-PRONUNCIATIONS = {  # in espeak-ng's phonemes: weak diphthongs, and sounds of German, French, Greek
-    "zero": ("z'i:ro:", "s'i@roU"),
-    "one": ("w'an", "v'Van"),
-    "two": ("t'u:", "t'U"),
-    "three": ("tr'i:", "sr'i:", "fr'i:"),
-    "four": ("f'O:", "f'o:r"),
-    "five": ("f'aEv", "f'A:v", "f'aIf"),
-    "six": ("s'i:ks", "z'Iks"),
-    "seven": ("s'EvEn", "z'Ev@n"),
-    "eight": ("'e:t", "'Et"),
-    "nine": ("n'aEn", "n'A:n"),
-}
-NOTES = ("synthetic speech by espeak-ng: accuracy on it says nothing about people",)
+NOTES = ("synthetic speech: accuracy on it says nothing about people",)
 _LOUD = Loudness(frames_per_s=100, smoothed=1, drop_db=35, rise_db=6, quiet_percent=5)
 
 
@@ -40,16 +29,19 @@ def prepare(
     lively: bool = False,
     pronunciations: bool = False,
     margin_s: float = 0.0,
+    programs: str = "",
+    accents: bool = False,
     cache: str = "",
 ) -> dict[str, list[Utterance]]:
-    """Splits of spoken digits by espeak-ng; no voice is in two of them.
+    """Splits of spoken digits by espeak-ng and other programs; no voice is in two of them.
 
     The corpus is made once and kept in the user's cache folder; equal options give equal samples.
-    Each eighth voice is ``test``, each eighth ``dev``, the others ``train``.
+    Each eighth voice is ``test``, each eighth ``dev``, the others ``train``; a person who lent a
+    voice to two programs is in one of them.
 
     Args:
         source: not used; any text.
-        voices: how many, 3 to 70.
+        voices: how many of espeak-ng, 0 to 70; with those of ``programs`` 3 or more.
         takes: of each word by each voice.
         seed: of voices' noise, rates, pitches, levels and pauses.
         words: what to say, by spaces.
@@ -58,21 +50,33 @@ def prepare(
             ``takes`` times each: espeak-ng glides more than most people, and never errs.
         margin_s: seconds of pause that are kept on either side of a word, where there are as many;
             0: all. Recordings of words are mostly cut tight, and these are not.
+        programs: other programs that speak, or their voices, by spaces, such as
+            ``mbrola flite:slt``; ``all``: those on this machine. They are mbrola, flite, pico,
+            rhvoice and festival.
+        accents: whether the programs' voices of other languages say the digits too, as these are
+            spelled there.
         cache: folder for the audio; empty: the user's cache folder.
 
     Raises:
-        MissingDependencyError: espeakng-loader is not installed.
+        MissingDependencyError: espeakng-loader, or a program, is not installed.
         SeqlabError: options out of range, or the cache cannot be written.
     """
     check_range("margin_s", margin_s, 0, 10, "0.03 is as tight as most recordings of words")
-    if voices < 3:
-        raise DataError(f"voices={voices} must be 3 or more, one for each of train, dev and test")
     labels = {word: word for word in words.split()}
+    others = _others(programs, accents, set(labels))
+    if voices + len(others) < 3:
+        raise DataError(
+            f"voices={voices} must be 3 or more, one for each of train, dev and test; "
+            f"programs={programs!r} have {len(others)}"
+        )
+    names = (default_voices(voices) if voices else ()) + tuple(other.name for other in others)
     if pronunciations:
         labels |= {f"[[{said}]]": word for word in labels for said in PRONUNCIATIONS.get(word, ())}
-    plan = Plan(tuple(labels), default_voices(voices), takes, seed, lively)
+    foreign = {other.language for other in others} - {"en"}
+    spelled = {language: SPELLED[language] for language in sorted(foreign)}
+    plan = Plan(tuple(labels), names, takes, seed, lively, spelled)
     folder = cached_corpus(plan, cache or None)
-    kinds = {voice: _split(number) for number, voice in enumerate(plan.voices)}
+    kinds = _kinds(plan.voices, {other.name: other.person for other in others})
     splits: dict[str, list[Utterance]] = {"train": [], "dev": [], "test": []}
     for _, utterance in read_table(folder / TABLE):
         label = labels[str(utterance.transcript)]
@@ -80,6 +84,24 @@ def prepare(
         word = without_pauses(word, margin_s, _LOUD) if margin_s else word
         splits[kinds[str(utterance.speaker)]].append(word)
     return ordered(splits)
+
+
+def _others(programs: str, accents: bool, words: set[str]) -> list[SpeechVoice]:
+    """Voices of other programs that can say the words."""
+    if accents and not words <= set(DIGITS.split()):
+        odd = sorted(words - set(DIGITS.split()))[0]
+        raise DataError(f"accents know how digits are spelled, not {odd!r}; leave accents out")
+    if not programs:
+        return []
+    return find_voices(programs, ["en", *(SPELLED if accents else ())])
+
+
+def _kinds(voices: tuple[str, ...], people: dict[str, str]) -> dict[str, str]:
+    """Split of each voice; that of a person's first voice holds for the other ones."""
+    numbers: dict[str, int] = {}
+    for voice in voices:
+        numbers.setdefault(people.get(voice, voice), len(numbers))
+    return {voice: _split(numbers[people.get(voice, voice)]) for voice in voices}
 
 
 def _split(number: int) -> str:
