@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from seqlab.data.corpora._babble import make_babble
 from seqlab.data.corpora._layout import audio_files, require_folder, wrong_layout
 from seqlab.data.manifest import Utterance, from_file
 from seqlab.data.table import read_lines
@@ -12,7 +13,13 @@ from seqlab.errors import DataError
 _EXPECTED = "manifest.tsv with the columns path, kind and split; or folders noise/ and rir/"
 
 
-def prepare(source: Path) -> dict[str, list[Utterance]]:
+def prepare(
+    source: Path,
+    *,
+    babble: str = "",
+    babble_minutes: float = 10.0,
+    dest: Path | None = None,
+) -> dict[str, list[Utterance]]:
     """Manifests ``noise_train``, ``rir_train`` and so on, of what recipes mix into speech.
 
     Recordings have neither label nor transcript. ``data.augment.noise`` and ``reverberation`` of a
@@ -22,11 +29,26 @@ def prepare(source: Path) -> dict[str, list[Utterance]]:
         source: a folder with ``manifest.tsv``, whose column ``kind`` begins with ``noise`` or
             ``rir`` and whose column ``split`` names the split; or a folder with the folders
             ``noise`` or ``rir``, all of which is ``train``.
+        babble: manifest of training speech, of which recordings of several voices at once are
+            made and join ``noise_train``; empty: none. Real noises are mostly few.
+        babble_minutes: how much of it.
+        dest: folder of the babble (``babble/`` in it).
 
     Raises:
-        DataError: another layout; the message names file and line.
+        DataError: another layout, and the message names file and line; or speech that cannot be
+            used.
     """
     require_folder(source, "noise and impulse responses", _EXPECTED)
+    splits = _found(source)
+    if babble:
+        if dest is None:
+            raise DataError(f"babble={babble!r} makes new recordings; name a folder dest for them")
+        made = make_babble(babble, babble_minutes, dest)
+        splits["noise_train"] = splits.get("noise_train", []) + made
+    return splits
+
+
+def _found(source: Path) -> dict[str, list[Utterance]]:
     if (source / "manifest.tsv").is_file():
         return _listed(source / "manifest.tsv")
     found = {
