@@ -7,6 +7,7 @@ voice's own. Texts go in by standard input, or as the value of an option, so non
 from __future__ import annotations
 
 import math
+import re
 from xml.sax.saxutils import escape
 
 from seqlab.data._speech_voices import Known
@@ -19,6 +20,19 @@ def espeak_arguments(
     height = min(99, max(0, round(50 + 58 * math.log2(pitch))))
     options = ["-v", voice.code, "-s", str(round(175 * rate)), "-p", str(height)]
     return [*options, "-w", file, "--stdin"], text
+
+
+def lacking_diphones(complaints: str) -> list[str]:
+    """Steps from sound to sound that an mbrola voice has no recording of, and keeps silent at.
+
+    Those to and from a pause (``_``) are left out: next to nothing is lost.
+
+    Example:
+        >>> lacking_diphones("Warning: T-U1 unknown, replaced with _-_")
+        ['T-U1']
+    """
+    steps = re.findall(r"(\S+) unknown, replaced", complaints)
+    return [step for step in dict.fromkeys(steps) if "_" not in step.split("-")]
 
 
 def flite_arguments(

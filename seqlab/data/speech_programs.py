@@ -2,7 +2,7 @@
 
 Several synthesisers differ more than the voices of one: diphones and sounds of recorded people,
 models of their voices, other pauses and melodies. The programs are the user's own, found by name
-on ``PATH``; which ones are known, and what is asked of them, stands in this file alone.
+on ``PATH``; which ones are known, and what is asked of them, stands in ``_speech_registry.py``.
 """
 
 from __future__ import annotations
@@ -13,77 +13,22 @@ import io
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from seqlab.data._speech_arguments import (
-    espeak_arguments,
-    festival_arguments,
-    flite_arguments,
-    pico_arguments,
-    rhvoice_arguments,
-)
-from seqlab.data._speech_voices import FESTIVAL, FLITE, MBROLA, PICO, RHVOICE, Known
+from seqlab.data._speech_arguments import lacking_diphones
+from seqlab.data._speech_registry import PROGRAMS, Program
+from seqlab.data._speech_voices import Known
 from seqlab.errors import DataError, MissingDependencyError
 
 TIMEOUT_S = 30.0
 _PROBE = "one two three"
 
 Audio = npt.NDArray[np.float64]
-_Arguments = Callable[[str, Known, float, float, str], tuple[list[str], str]]
-
-
-@dataclass(frozen=True)
-class Program:
-    """A synthesiser that is known.
-
-    Args:
-        executables: Programs it needs on ``PATH``; the first is started.
-        about: What it is and how it comes to a machine, for people.
-        voices: By name.
-        arguments: (text, voice, rate, pitch, WAV file to write) to (arguments, standard input).
-    """
-
-    executables: tuple[str, ...]
-    about: str
-    voices: dict[str, Known]
-    arguments: _Arguments
-
-
-PROGRAMS = {
-    "mbrola": Program(
-        ("espeak-ng", "mbrola"),
-        "espeak-ng with the diphones of people for mbrola; in Debian the packages espeak-ng, "
-        "mbrola and mbrola-us1, mbrola-de2 and so on (some for non-commercial use)",
-        MBROLA,
-        espeak_arguments,
-    ),
-    "flite": Program(
-        ("flite",), "a small synthesiser; in Debian the package flite", FLITE, flite_arguments
-    ),
-    "pico": Program(
-        ("pico2wave",),
-        "SVOX Pico; in Debian the package libttspico-utils",
-        PICO,
-        pico_arguments,
-    ),
-    "rhvoice": Program(
-        ("RHVoice-test",),
-        "RHVoice; in Debian the packages rhvoice and rhvoice-english",
-        RHVOICE,
-        rhvoice_arguments,
-    ),
-    "festival": Program(
-        ("text2wave",),
-        "Festival; in Debian the packages festival, festvox-kallpc16k, festvox-rablpc16k and so on",
-        FESTIVAL,
-        festival_arguments,
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -166,7 +111,7 @@ def speak(text: str, voice: str, *, rate: float = 1.0, pitch: float = 1.0) -> tu
     Raises:
         MissingDependencyError: The program is not on this machine.
         DataError: The voice is not known, numbers are out of range, or the program fails, takes
-            too long or says nothing.
+            too long, says nothing or has no recording of a part of it.
     """
     program, known = _known(voice)
     for name, value, low, high in (("rate", rate, 0.4, 2.5), ("pitch", pitch, 0.5, 2.0)):
@@ -178,7 +123,13 @@ def speak(text: str, voice: str, *, rate: float = 1.0, pitch: float = 1.0) -> tu
     with tempfile.TemporaryDirectory(prefix="speech") as folder:
         file = Path(folder) / "speech.wav"
         arguments, given = program.arguments(text, known, rate, pitch, str(file))
-        _run([program.executables[0], *arguments], given, voice, text)
+        complaints = _run([program.executables[0], *arguments], given, voice, text)
+        lacking = lacking_diphones(complaints)
+        if lacking:
+            raise DataError(
+                f"voice {voice} lacks {', '.join(lacking)} of {text!r}; spell it otherwise, or "
+                "leave this voice out"
+            )
         return _read(file, voice, text)
 
 
@@ -207,7 +158,7 @@ def voice_digest(voice: str) -> str:
     return _digest(voice, tuple(str(shutil.which(name)) for name in program.executables))
 
 
-def _run(command: list[str], given: str, voice: str, text: str) -> None:
+def _run(command: list[str], given: str, voice: str, text: str) -> str:
     try:
         done = subprocess.run(
             command, input=given.encode(), capture_output=True, timeout=TIMEOUT_S, check=False
@@ -219,12 +170,14 @@ def _run(command: list[str], given: str, voice: str, text: str) -> None:
         ) from None
     except OSError as error:
         raise DataError(f"{command[0]} cannot be started ({error.strerror or error})") from None
+    complaints = done.stderr.decode(errors="replace")
     if done.returncode != 0:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        lines = complaints.strip().splitlines()
         reason = lines[-1] if lines else f"exit status {done.returncode}"
         raise DataError(
             f"{command[0]} fails for {text!r} with voice {voice} ({reason}); leave this voice out"
         )
+    return complaints
 
 
 def _read(file: Path, voice: str, text: str) -> tuple[Audio, int]:

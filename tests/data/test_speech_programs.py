@@ -13,6 +13,7 @@ from seqlab.data import speech_programs
 from seqlab.data._speech_arguments import (
     espeak_arguments,
     festival_arguments,
+    lacking_diphones,
     pico_arguments,
     rhvoice_arguments,
 )
@@ -228,3 +229,13 @@ def test_a_program_of_this_machine(name: str, tmp_path: Path) -> None:
     assert not np.array_equal(samples, other)
     folder = cached_corpus(Plan(("seven", "-h (x) <b>"), (voice,), 1), tmp_path)
     assert len(read_manifest(folder / "manifest.tsv")) == 2
+
+
+def test_sounds_that_a_diphone_voice_lacks() -> None:
+    """What mbrola 3.3 writes for a stressed Italian u; a pause more or less is no loss."""
+    complaints = (
+        "mbrola: Warning: T-U1 unknown, replaced with _-_\n"
+        "mbrola: Warning: U1-_ unknown, replaced with _-_\nsomething else\n"
+    )
+    assert lacking_diphones(complaints) == ["T-U1"]
+    assert lacking_diphones("") == []
