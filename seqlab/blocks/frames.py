@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from seqlab.blocks.checks import check_odd
+from seqlab.blocks.depthwise import is_slow_backward, with_fast_gradient
 from seqlab.checks import check_at_least
 from seqlab.errors import SeqlabError
 from seqlab.lengths import Length, strided_length
@@ -84,12 +87,23 @@ class FrameConv(nn.Conv1d):
             stride, dilation = self.stride[0], self.dilation[0]
             rows = functional.conv1d(rows, self._kernel(), self.bias, stride, padding, dilation)
             return rows.transpose(1, 2)
+        if self._is_small_depthwise and is_slow_backward(sequence, self.weight):
+            convolve = partial(self._frames, padding)
+            shape = self.stride[0], padding, self.dilation[0]
+            frames = with_fast_gradient(convolve, sequence, self._kernel(), *shape)
+            return frames if self.bias is None else frames + self.bias
+        return self._frames(padding, sequence, self._kernel(), self.bias)
+
+    def _frames(
+        self, padding: int, sequence: Tensor, kernel: Tensor, bias: Tensor | None = None
+    ) -> Tensor:
+        """The convolution of (B, T, C) as one of images."""
         image = sequence.unsqueeze(self._flat_axis).permute(0, 3, 1, 2)  # channels last in memory
         if self._is_slow_in_half_precision and image.device.type == "cpu":
             with torch.autocast("cpu", enabled=False):
-                image = self._convolve_image(image.to(self.weight.dtype), padding)
+                image = self._convolve_image(image.to(kernel.dtype), padding, kernel, bias)
         else:
-            image = self._convolve_image(image, padding)
+            image = self._convolve_image(image, padding, kernel, bias)
         return image.permute(0, 2, 3, 1).squeeze(self._flat_axis)
 
     @property
@@ -106,12 +120,20 @@ class FrameConv(nn.Conv1d):
         """On a CPU the gradient of a strided depthwise kernel takes ten times longer in bf16."""
         return self.stride[0] > 1 and self.groups > 1
 
-    def _convolve_image(self, image: Tensor, padding: int) -> Tensor:
+    @property
+    def _is_small_depthwise(self) -> bool:
+        """Whether its gradient is one that the compiled loops make faster; wide ones gain none."""
+        depthwise = self.groups == self.in_channels == self.out_channels > 1
+        return depthwise and self.kernel_size[0] <= 15
+
+    def _convolve_image(
+        self, image: Tensor, padding: int, kernel: Tensor, bias: Tensor | None
+    ) -> Tensor:
         down = self._flat_axis == 2
         return functional.conv2d(
             image,
-            self._kernel().unsqueeze(-1 if down else -2),
-            self.bias,
+            kernel.unsqueeze(-1 if down else -2),
+            bias,
             stride=(self.stride[0], 1) if down else (1, self.stride[0]),
             padding=(padding, 0) if down else (0, padding),
             dilation=(self.dilation[0], 1) if down else (1, self.dilation[0]),

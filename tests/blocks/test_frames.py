@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from seqlab.blocks.cnn import ConvPoolBlock
 from seqlab.blocks.convolution import SeparableConv
+from seqlab.blocks.depthwise import is_slow_backward
 from seqlab.blocks.frames import CausalConv, ChunkedConv, FrameConv
 from seqlab.blocks.image import CausalImageConv
 from seqlab.blocks.streaming import chain_flush, chain_state, chain_step
@@ -165,3 +166,29 @@ def test_pooling_block_equals_torch():
 def test_bad_arguments(build, message):
     with pytest.raises(SeqlabError, match=message):
         build()
+
+
+@pytest.mark.parametrize("kind", [FrameConv, CausalConv])
+@pytest.mark.parametrize(
+    ("kernel_size", "stride", "dilation", "bias"),
+    [(5, 1, 4, True), (3, 1, 1, False), (5, 3, 1, True), (9, 2, 2, False), (3, 1, 40, True)],
+)
+def test_gradients_of_depthwise_convolutions(
+    kind: type[FrameConv], kernel_size: int, stride: int, dilation: int, bias: bool
+) -> None:
+    """In single precision they are compiled loops; torch's own of double precision is right."""
+    torch.manual_seed(0)
+    fast = kind(6, 6, kernel_size, stride, 6, bias, dilation)
+    right = kind(6, 6, kernel_size, stride, 6, bias, dilation).double()
+    right.load_state_dict(fast.state_dict())
+    sequence = torch.randn(3, 150, 6, requires_grad=True)
+    double = sequence.detach().double().requires_grad_()
+    result, wanted = fast(sequence), right(double)
+    assert is_slow_backward(sequence, fast.weight) and not is_slow_backward(double, right.weight)
+    above = torch.randn_like(result)
+    result.backward(above)
+    wanted.backward(above.double())
+    torch.testing.assert_close(result.double(), wanted, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(sequence.grad.double(), double.grad, rtol=1e-5, atol=1e-5)
+    for given, true in zip(fast.parameters(), right.parameters(), strict=True):
+        torch.testing.assert_close(given.grad.double(), true.grad, rtol=1e-5, atol=2e-5)
