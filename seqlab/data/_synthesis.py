@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seqlab.data._espeak import Espeak, Samples
-from seqlab.data.speech_programs import language_of, speak, voice_digest
+from seqlab.data.speech_programs import speak, voice_digest
 
 if TYPE_CHECKING:
     from seqlab.data.synthetic import Plan
@@ -101,9 +101,8 @@ def _by_espeak(plan: Plan, place: _Place, espeak: Espeak) -> Samples:
 def _by_program(plan: Plan, place: _Place) -> Samples:
     rng = np.random.default_rng([plan.seed, *place])
     word, voice = plan.words[place[1]], plan.voices[place[0]]
-    text = plan.spelled.get(language_of(voice), {}).get(word, word)
     rate, pitch = np.exp(rng.uniform(-1, 1, 2) * (0.4 if plan.lively else 0.25))
-    return _finished(*speak(text, voice, rate=float(rate), pitch=float(pitch)), rng)
+    return _finished(*speak(word, voice, rate=float(rate), pitch=float(pitch)), rng)
 
 
 def _manner(word: str, rng: np.random.Generator, lively: bool) -> dict[str, int]:

@@ -38,25 +38,20 @@ class SpeechVoice:
     Args:
         name: Such as ``flite:slt``.
         person: Whose voice it is; programs share people.
-        language: Of the text it reads, such as ``en``.
         digest: Of what it says to a probe: another version or voice has another.
     """
 
     name: str
     person: str
-    language: str
     digest: str
 
 
-def find_voices(
-    wanted: str | Sequence[str] = "all", languages: Sequence[str] = ("en",)
-) -> list[SpeechVoice]:
+def find_voices(wanted: str | Sequence[str] = "all") -> list[SpeechVoice]:
     """Voices on this machine that are wanted and say something.
 
     Args:
         wanted: Names of programs or of voices (``flite``, ``mbrola:us1``), by spaces or in a
             sequence; ``all``: every one that is found.
-        languages: A program's voices of other languages are left out; one that is named is kept.
 
     Returns:
         In the order of the names, each once.
@@ -80,15 +75,15 @@ rhvoice, festival, or all
     for name in names:
         if name == "all":
             here = [program for program in PROGRAMS if _missing(program) is None]
-            voices = [voice for program in here for voice in _voices_of(program, languages)]
+            voices = [voice for program in here for voice in _voices_of(program)]
         elif ":" in name:
             voices = [_probed(name)]
         else:
-            voices = _voices_of(name, languages)
+            voices = _voices_of(name)
             if not voices:
                 raise DataError(
-                    f"speech program {name!r} has no voice that says something in "
-                    f"{', '.join(languages)}; install one: {PROGRAMS[name].about}"
+                    f"speech program {name!r} has no voice that says something; install one: "
+                    f"{PROGRAMS[name].about}"
                 )
         found |= {voice.name: voice for voice in voices}
     if not found:
@@ -103,7 +98,7 @@ def speak(text: str, voice: str, *, rate: float = 1.0, pitch: float = 1.0) -> tu
     """Samples (N,) within -1 and 1 of ``text`` in a voice, and their rate in Hz.
 
     Args:
-        text: What to say, in the voice's language.
+        text: What to say, in English.
         voice: Such as ``mbrola:us1``.
         rate: Times as fast as usual, 0.4 to 2.5.
         pitch: Times as high as usual, 0.5 to 2; some voices of festival and flite do not heed it.
@@ -133,17 +128,16 @@ def speak(text: str, voice: str, *, rate: float = 1.0, pitch: float = 1.0) -> tu
         return _read(file, voice, text)
 
 
-def language_of(voice: str) -> str:
-    """Language of the texts a voice reads, such as ``en``.
+def check_voice(voice: str) -> None:
+    """Refuse a voice that no program has.
 
     Raises:
         DataError: The voice is not known.
 
     Example:
-        >>> language_of("mbrola:it1")
-        'it'
+        >>> check_voice("flite:slt")
     """
-    return _known(voice)[1].language
+    _known(voice)
 
 
 def voice_digest(voice: str) -> str:
@@ -197,22 +191,21 @@ def _read(file: Path, voice: str, text: str) -> tuple[Audio, int]:
     return samples, int(sample_rate)
 
 
-def _voices_of(program: str, languages: Sequence[str]) -> list[SpeechVoice]:
+def _voices_of(program: str) -> list[SpeechVoice]:
     voices = []
     known = _program(program).voices
     _check_here(program)
     for name in known:
-        if known[name].language in languages:
-            try:
-                voices.append(_probed(f"{program}:{name}"))
-            except DataError:  # this voice is not installed
-                continue
+        try:
+            voices.append(_probed(f"{program}:{name}"))
+        except DataError:  # this voice is not installed
+            continue
     return voices
 
 
 def _probed(voice: str) -> SpeechVoice:
     _, known = _known(voice)
-    return SpeechVoice(voice, known.person, known.language, voice_digest(voice))
+    return SpeechVoice(voice, known.person, voice_digest(voice))
 
 
 @functools.cache

@@ -19,14 +19,14 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from seqlab.data._espeak import import_loader
 from seqlab.data._synthesis import FORMAT, RECORD, in_phonemes, is_of_program, write_corpus
 from seqlab.data._synthesis import TABLE as TABLE
-from seqlab.data.speech_programs import language_of, voice_digest
+from seqlab.data.speech_programs import check_voice, voice_digest
 from seqlab.errors import DataError, SeqlabError
 
 _ACCENTS = (
@@ -59,8 +59,6 @@ class Plan:
         per_word: takes of each word by each voice; rate, pitch, level and pauses differ.
         seed: 0 to 2**31 - 1.
         lively: whether rate, pitch and melody differ more, and words are emphasised now and then.
-        spelled: for voices of programs that read another language than English: language to word to
-            how it is written there, such as ``{"it": {"two": "tu"}}``.
 
     Raises:
         DataError: nothing to say or nobody to say it, repetitions, or numbers out of range.
@@ -71,7 +69,6 @@ class Plan:
     per_word: int = 4
     seed: int = 0
     lively: bool = False
-    spelled: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("words", "voices"):
@@ -87,26 +84,14 @@ class Plan:
         if not 0 <= self.seed < 2**31:
             raise DataError(f"seed={self.seed} must be within 0 and 2**31 - 1")
         for voice in filter(is_of_program, self.voices):
-            self._check_program(voice)
-
-    def _check_program(self, voice: str) -> None:
-        words = [word for word in self.words if not in_phonemes(word)]
-        if not words:
-            raise DataError(f"voice {voice} reads no phonemes of espeak-ng; give it words")
-        language = language_of(voice)
-        lacking = [word for word in words if word not in self.spelled.get(language, ())]
-        if language != "en" and lacking:
-            raise DataError(
-                f"voice {voice} reads {language!r}; spelled must say how {lacking[0]!r} is "
-                "written there"
-            )
+            check_voice(voice)
+            if all(map(in_phonemes, self.words)):
+                raise DataError(f"voice {voice} reads no phonemes of espeak-ng; give it words")
 
     @property
     def key(self) -> str:
         """Name of the corpus in the cache: all that decides its samples."""
         settings = {**asdict(self), "format": FORMAT}
-        if not self.spelled:
-            del settings["spelled"]
         if self.needs_espeak:
             settings["espeak"] = version("espeakng-loader")
         programs = {voice: voice_digest(voice) for voice in filter(is_of_program, self.voices)}

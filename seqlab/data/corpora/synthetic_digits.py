@@ -6,11 +6,11 @@ import dataclasses
 from pathlib import Path
 
 from seqlab.checks import check_range
-from seqlab.data.corpora._digit_pronunciations import DIGITS, PRONUNCIATIONS, SPELLED
+from seqlab.data.corpora._digit_pronunciations import DIGITS, PRONUNCIATIONS, WEAK_GLIDES
 from seqlab.data.corpora._layout import ordered
 from seqlab.data.corpora._pauses import Loudness, without_pauses
 from seqlab.data.manifest import Utterance
-from seqlab.data.speech_programs import SpeechVoice, find_voices
+from seqlab.data.speech_programs import find_voices
 from seqlab.data.synthetic import TABLE, Plan, cached_corpus, default_voices
 from seqlab.data.table import read_table
 from seqlab.errors import DataError
@@ -28,9 +28,9 @@ def prepare(
     words: str = DIGITS,
     lively: bool = False,
     pronunciations: bool = False,
+    weak_glides: bool = False,
     margin_s: float = 0.0,
     programs: str = "",
-    accents: bool = False,
     cache: str = "",
 ) -> dict[str, list[Utterance]]:
     """Splits of spoken digits by espeak-ng and other programs; no voice is in two of them.
@@ -47,14 +47,14 @@ def prepare(
         words: what to say, by spaces.
         lively: whether rate and pitch differ more, and melody and emphasis differ, too.
         pronunciations: whether the digits among the words are also said in two or three other ways,
-            ``takes`` times each: espeak-ng glides more than most people, and never errs.
+            ``takes`` times each, by espeak-ng alone: it glides more than most, and never errs.
+        weak_glides: whether five and nine are also said with hardly a glide, like ``faav`` and
+            ``naan``: people often do, and synthesisers never.
         margin_s: seconds of pause that are kept on either side of a word, where there are as many;
             0: all. Recordings of words are mostly cut tight, and these are not.
         programs: other programs that speak, or their voices, by spaces, such as
             ``mbrola flite:slt``; ``all``: those on this machine. They are mbrola, flite, pico,
             rhvoice and festival.
-        accents: whether the programs' voices of other languages say the digits too, as these are
-            spelled there.
         cache: folder for the audio; empty: the user's cache folder.
 
     Raises:
@@ -63,7 +63,7 @@ def prepare(
     """
     check_range("margin_s", margin_s, 0, 10, "0.03 is as tight as most recordings of words")
     labels = {word: word for word in words.split()}
-    others = _others(programs, accents, set(labels))
+    others = find_voices(programs) if programs else []
     if voices + len(others) < 3:
         raise DataError(
             f"voices={voices} must be 3 or more, one for each of train, dev and test; "
@@ -72,9 +72,9 @@ def prepare(
     names = (default_voices(voices) if voices else ()) + tuple(other.name for other in others)
     if pronunciations:
         labels |= {f"[[{said}]]": word for word in labels for said in PRONUNCIATIONS.get(word, ())}
-    foreign = {other.language for other in others} - {"en"}
-    spelled = {language: SPELLED[language] for language in sorted(foreign)}
-    plan = Plan(tuple(labels), names, takes, seed, lively, spelled)
+    if weak_glides:
+        labels |= {said: word for word, said in WEAK_GLIDES.items() if word in labels}
+    plan = Plan(tuple(labels), names, takes, seed, lively)
     folder = cached_corpus(plan, cache or None)
     kinds = _kinds(plan.voices, {other.name: other.person for other in others})
     splits: dict[str, list[Utterance]] = {"train": [], "dev": [], "test": []}
@@ -84,16 +84,6 @@ def prepare(
         word = without_pauses(word, margin_s, _LOUD) if margin_s else word
         splits[kinds[str(utterance.speaker)]].append(word)
     return ordered(splits)
-
-
-def _others(programs: str, accents: bool, words: set[str]) -> list[SpeechVoice]:
-    """Voices of other programs that can say the words."""
-    if accents and not words <= set(DIGITS.split()):
-        odd = sorted(words - set(DIGITS.split()))[0]
-        raise DataError(f"accents know how digits are spelled, not {odd!r}; leave accents out")
-    if not programs:
-        return []
-    return find_voices(programs, ["en", *(SPELLED if accents else ())])
 
 
 def _kinds(voices: tuple[str, ...], people: dict[str, str]) -> dict[str, str]:
