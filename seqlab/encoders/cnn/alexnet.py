@@ -73,4 +73,4 @@ class AlexNetEncoder(SpectrogramNetwork):
             blocks.append(ImageLayer(dim, width, kernel_size, *stride, batch_norm, activation))
             if number in _POOLED:
                 blocks.append(MaxImagePool(width, 3, *every[1 + _POOLED.index(number)]))
-        self._end_fully_connected(blocks, hidden_dims, context, activation, dropout)
+        self._end_fully_connected(blocks, hidden_dims, context, activation, dropout, batch_norm)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 
 from torch import Tensor, nn
 
@@ -11,6 +12,7 @@ from seqlab.blocks.checks import check_sequence
 from seqlab.blocks.convolution import MaskedActivation
 from seqlab.blocks.frames import FrameConv
 from seqlab.blocks.image_chain import ImageBlock, ImageChain
+from seqlab.blocks.normalization import MaskedBatchNorm
 from seqlab.checks import check_at_least
 from seqlab.contracts import Between, Encoder
 from seqlab.errors import SeqlabError
@@ -43,6 +45,8 @@ class FullyConnected(nn.Module):
         context: Frames that the first layer sees, odd.
         activation: Name of an activation.
         dropout: Probability in [0, 1) behind each layer.
+        batch_norm: Whether each layer is normalised, without which wide ones may die at the
+            learning rates that the convolutions like.
 
     Raises:
         SeqlabError: If an argument is out of range.
@@ -56,6 +60,7 @@ class FullyConnected(nn.Module):
         context: int = 1,
         activation: str = "relu",
         dropout: float = 0.0,
+        batch_norm: bool = False,
     ) -> None:
         super().__init__()
         for width in widths:
@@ -63,17 +68,20 @@ class FullyConnected(nn.Module):
         dims = [input_dim * bins, *widths]
         kernels = [context] + [1] * len(widths)
         self.layers = nn.ModuleList(
-            FrameConv(before, after, kernel)
+            FrameConv(before, after, kernel, bias=not batch_norm)
             for before, after, kernel in zip(dims, widths, kernels, strict=False)
         )
+        self.norms = nn.ModuleList(MaskedBatchNorm(width) for width in widths if batch_norm)
         self.activation = MaskedActivation(activation, dropout, in_place=True)
         self.output_dim = dims[-1]
 
     def forward(self, image: Tensor, lengths: Tensor) -> Tensor:
         """Image (B, T, F, C), zero beyond lengths (B,), to (B, T, D), zero likewise."""
         sequence = image.flatten(2)
-        for layer in self.layers:
-            sequence = self.activation(zero_padding(layer(sequence), lengths), lengths)
+        for layer, norm in zip_longest(self.layers, self.norms):
+            sequence = layer(sequence)
+            padded = norm(sequence, lengths) if norm else zero_padding(sequence, lengths)
+            sequence = self.activation(padded, lengths)
         return sequence
 
 
@@ -105,12 +113,13 @@ class SpectrogramNetwork(Encoder):
         context: int,
         activation: str,
         dropout: float,
+        batch_norm: bool = False,
     ) -> None:
         """Let the network be these blocks and fully connected layers."""
         self.blocks = ImageChain(blocks)
         bins = self.blocks.output_bins(self.input_dim)
         last = FullyConnected(
-            self.blocks.output_dim, bins, hidden_dims, context, activation, dropout
+            self.blocks.output_dim, bins, hidden_dims, context, activation, dropout, batch_norm
         )
         self.frames, self.output_dim = last, last.output_dim
 

@@ -69,4 +69,4 @@ class VGGEncoder(SpectrogramNetwork):
                 blocks.append(ImageLayer(dim, width, 3, 1, 1, batch_norm, activation))
                 dim = width
             blocks.append(MaxImagePool(width, (pool[0], pool[1])))
-        self._end_fully_connected(blocks, hidden_dims, context, activation, dropout)
+        self._end_fully_connected(blocks, hidden_dims, context, activation, dropout, batch_norm)
