@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from seqlab.cli.terminal import duration, print_json, print_table, say
-from seqlab.cli.wakeword_stages import PLACES, RECIPE, SETTINGS
+from seqlab.cli.wakeword_stages import EPOCHS, PLACES, RECIPE, SETTINGS
 from seqlab.errors import DataError
 
 TAKES_OVERRIDES = True
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     numbers: list[tuple[str, type, Any, str, str]] = [
         ("voices", int, 70, "N", "synthetic voices, 2 to 70, each fourth for dev; default: 70"),
         ("copies", int, 3, "N", "takes of each text by each voice; default: 3"),
-        ("epochs", int, None, "N", "of the training; default: as the recipe says, 14"),
+        ("epochs", int, EPOCHS, "N", f"of the training; default: {EPOCHS}"),
         ("seed", int, 0, "N", "of everything that is drawn; default: 0"),
         ("false-alarms-per-hour", float, 0.4, "RATE", "allowed for each phrase; default: 0.4"),
         (
@@ -48,6 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ]  # fmt: skip
     for name, kind, default, metavar, text in numbers:
         parser.add_argument(f"--{name}", type=kind, default=default, metavar=metavar, help=text)
+    parser.add_argument(
+        "--programs", default="", metavar="NAMES", help="other programs on this machine that "
+        "speak, or their voices: mbrola, flite:slt ...; all: what is found"
+    )  # fmt: skip
     parser.add_argument(
         "--negatives", default="", metavar="MANIFEST", help="speech without the phrases"
     )
@@ -68,7 +72,7 @@ def settings_of(args: argparse.Namespace) -> dict[str, Any]:
     rate = args.false_alarms_per_hour
     if not 0 <= rate <= 1000:
         raise DataError(f"--false-alarms-per-hour {rate} must be 0 to 1000; 0.4 is usual")
-    if args.epochs is not None and args.epochs < 1:
+    if args.epochs < 1:
         raise DataError(f"--epochs {args.epochs} must be 1 or more")
     hours = args.hours
     if hours is None:
@@ -82,6 +86,7 @@ def settings_of(args: argparse.Namespace) -> dict[str, Any]:
         "seed": args.seed,
         "false_alarms_per_hour": rate,
         "hours": hours,
+        "programs": args.programs,
         **where,
     }
 

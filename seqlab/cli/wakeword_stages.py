@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 BASE = "recipes/kws/wakeword/mdtc.yaml"
 SETTINGS, SCRIPT, RECIPE, RESULT = "wakeword.json", "script.tsv", "recipe.yaml", "result.json"
-OPTIONS, PLACES = ("voices", "copies", "seed", "hours"), ("noise", "negatives")
+OPTIONS, PLACES = ("voices", "copies", "seed", "hours", "programs"), ("noise", "negatives")
+EPOCHS = 40  # of synthetic speech, of which there is more than of the shipped recipe's
 _CHECKED_ON = 4  # recordings that the export is held against torch on
 
 
@@ -65,9 +66,12 @@ def write_recipe(folder: Path, settings: dict[str, Any], overrides: list[str]) -
     path = folder / RECIPE
     if not path.is_file():
         base = read_yaml(find_recipe(BASE))
-        training = {**base["training"], "false_alarms_per_hour": settings["false_alarms_per_hour"]}
-        if settings["epochs"] is not None:
-            training["epochs"] = settings["epochs"]
+        training = {
+            **base["training"],
+            "false_alarms_per_hour": settings["false_alarms_per_hour"],
+            "epochs": settings["epochs"],
+            "validate_every_epochs": max(1, settings["epochs"] // 5),
+        }
         base |= {
             "title": f"Wake word from typed text: {', '.join(settings['phrases'])}",
             "seed": settings["seed"],

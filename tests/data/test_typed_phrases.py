@@ -13,9 +13,10 @@ import pytest
 import torch
 
 from seqlab.audio import save_audio
-from seqlab.data.corpora import prepare
+from seqlab.data.corpora import prepare, typed_phrases
 from seqlab.data.corpora.typed_phrases import check_options, speak, voice_plans
 from seqlab.data.manifest import Utterance, from_file, read_manifest, write_manifest
+from seqlab.data.speech_programs import SpeechVoice
 from seqlab.data.synthetic import RECORD
 from seqlab.errors import DataError
 from seqlab.text.sayings import Saying, write_sayings
@@ -151,3 +152,23 @@ def test_going_on_after_a_kill(tmp_path: Path) -> None:
     whole = speak(plans[:2], tmp_path / "again")
     for ours, theirs in zip(made, whole, strict=False):
         assert (ours / RECORD).read_bytes() == (theirs / RECORD).read_bytes()
+
+
+def test_voices_of_other_programs_say_what_they_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are learnt from alone, and say no phonemes of espeak-ng."""
+    found = [SpeechVoice(name, name, "0") for name in ("flite:slt", "mbrola:de1")]
+    monkeypatch.setattr(typed_phrases, "find_voices", lambda wanted: found)
+    monkeypatch.setattr("seqlab.data.synthetic.check_voice", lambda voice: None)
+
+    def say(text: str, voice: str) -> None:
+        assert "[[" not in text
+        if voice == "mbrola:de1" and "go on" in text:
+            raise DataError("no such sound")
+
+    monkeypatch.setattr(typed_phrases.speech_programs, "speak", say)
+    plans = voice_plans(SAYINGS, **OPTIONS, programs="all")
+    others = {plan.voices[0]: set(plan.words) for side, plan in plans if ":" in plan.voices[0]}
+    assert {side for side, plan in plans if ":" in plan.voices[0]} == {"train"}
+    assert others["flite:slt"] == {"go on", "please go on", "go", "one two", "five"}
+    assert others["mbrola:de1"] == {"go", "one two", "five"}
+    assert plans[: -len(others)] == voice_plans(SAYINGS, **OPTIONS)

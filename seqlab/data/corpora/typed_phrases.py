@@ -10,16 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
+from seqlab.data import speech_programs
+from seqlab.data._synthesis import in_phonemes
 from seqlab.data.corpora._layout import audio_files, split_by_hash
 from seqlab.data.manifest import Utterance, from_file, read_manifest
 from seqlab.data.sections import without_phrases
+from seqlab.data.speech_programs import find_voices
 from seqlab.data.synthetic import TABLE, Plan, cached_corpus, default_voices
 from seqlab.data.table import read_table
 from seqlab.errors import DataError
 from seqlab.text.sayings import NEAR, Saying, read_sayings
 from seqlab.text.vocabulary import UNKNOWN_LABEL
 
-NOTES = ("synthetic speech by espeak-ng: figures on it say nothing about people",)
+NOTES = ("synthetic speech: figures on it say nothing about people",)
 SHARED_SPEAKERS = "voices are those of train or those of dev, none is both"
 
 _DEV_EVERY = 4  # each so-manieth voice
@@ -38,6 +41,7 @@ def prepare(
     copies: int = 3,
     seed: int = 0,
     hours: float = 1.0,
+    programs: str = "",
     noise: str = "",
     negatives: str = "",
     dest: Path | None = None,
@@ -48,7 +52,8 @@ def prepare(
     ``<unknown>``; ``other_train`` and ``other_dev`` sentences; ``judged`` the near misses of dev
     and some of its sentences, to judge every epoch by. Each fourth voice is dev. Half of the
     recordings of ``negatives`` (by speaker where known) and of ``noise`` become
-    ``negatives_train`` and ``noise_train``, half ``negatives_dev`` and ``noise_dev``.
+    ``negatives_train`` and ``noise_train``, half ``negatives_dev`` and ``noise_dev``. The voices
+    of ``programs`` are all learnt from, and say what they have the sounds for.
 
     Voices that were made before, whole, are not made again.
 
@@ -58,6 +63,8 @@ def prepare(
         copies: takes of each text by each voice.
         seed: of what each voice says, and how.
         hours: of sentences by the voices of dev, about.
+        programs: other programs that speak, or their voices, by spaces, as
+            `seqlab.data.speech_programs.find_voices` takes them; empty: espeak-ng alone.
         noise: folder of recordings without speech; empty: none.
         negatives: manifest of speech without the phrases; empty: none.
         dest: folder of the audio.
@@ -70,7 +77,9 @@ def prepare(
     sayings = read_script(source)
     if dest is None:
         raise DataError(f"{source} makes new recordings, which must have a folder; name dest")
-    plans = voice_plans(sayings, voices=voices, copies=copies, seed=seed, hours=hours)
+    plans = voice_plans(
+        sayings, voices=voices, copies=copies, seed=seed, hours=hours, programs=programs
+    )
     folders = speak(plans, dest / "speech")
     by_text = {saying.text: saying for saying in sayings}
     splits: dict[str, list[Utterance]] = {}
@@ -86,7 +95,13 @@ def prepare(
 
 
 def voice_plans(
-    sayings: Sequence[Saying], *, voices: int, copies: int, seed: int, hours: float
+    sayings: Sequence[Saying],
+    *,
+    voices: int,
+    copies: int,
+    seed: int,
+    hours: float,
+    programs: str = "",
 ) -> list[tuple[str, Plan]]:
     """What each voice says: the phrases, and of everything else its own share.
 
@@ -96,6 +111,7 @@ def voice_plans(
         copies: takes of each text.
         seed: of the shares.
         hours: of sentences in dev.
+        programs: see ``prepare``.
 
     Returns:
         Pairs of the split, ``train`` or ``dev``, and what one voice of it says.
@@ -120,14 +136,29 @@ def voice_plans(
         made.append((split, Plan(tuple(texts), (voice,), copies, seed, lively=True)))
         if split == "dev":
             made += _stretches(mine, each, voice, seed, rng)
+    others = find_voices(programs) if programs else []
+    for number, other in enumerate(others, start=voices):
+        rng = np.random.default_rng([seed, number])
+        texts = _share(sayings, rng) + _drawn(sentences[0::2], _SENTENCES, rng)
+        sayable = tuple(text for text in texts if _can_say(other.name, text))
+        if sayable:
+            made.append(("train", Plan(sayable, (other.name,), copies, seed, lively=True)))
     return made
 
 
 def check_options(
-    voices: int, copies: int, seed: int, hours: float, noise: str = "", negatives: str = ""
+    voices: int,
+    copies: int,
+    seed: int,
+    hours: float,
+    programs: str = "",
+    noise: str = "",
+    negatives: str = "",
 ) -> None:
     """Raise DataError where an option of ``prepare`` is out of range or cannot be read."""
     _noise(noise)
+    if programs:
+        find_voices(programs)
     if negatives:
         read_manifest(negatives)
     if voices < 2:
@@ -204,6 +235,17 @@ def _share(sayings: Sequence[Saying], rng: np.random.Generator) -> list[str]:
         ranked = [every[place] for place in range(_NEAR) for every in found if place < len(every)]
         texts += ranked[:_NEAR]
     return list(dict.fromkeys(texts))
+
+
+def _can_say(voice: str, text: str) -> bool:
+    """Whether a program's voice has all sounds of a text, which phonemes of espeak-ng are not."""
+    if in_phonemes(text):
+        return False
+    try:
+        speech_programs.speak(text, voice)
+    except DataError:
+        return False
+    return True
 
 
 def _drawn(texts: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
