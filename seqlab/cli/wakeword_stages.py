@@ -97,7 +97,6 @@ def data_section(base: dict[str, Any], data: Path) -> dict[str, Any]:
     noise = there("noise_train")
     needs = ("reverberation", "noise") if not noise else ("reverberation",)
     augment = {k: v for k, v in base["augment"].items() if not k.startswith(needs)}
-    augment["time_shift_s"] = 0.1  # the pauses around what is said are not longer
     if noise:
         augment["noise"] = noise[0]
     else:

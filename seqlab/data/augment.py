@@ -20,7 +20,7 @@ CACHE_BYTES = 256 * 2**20  # of decoded noises and impulse responses, in each pr
 
 
 class WaveformAugmenter:
-    """Speed, room, channel, noise, level and place in time, in this order.
+    """Speed, pauses, room, channel, noise, level and place in time, in this order.
 
     The number of draws for one utterance does not depend on their outcome, so that changing one
     setting leaves the random numbers of the others as they were.
@@ -42,15 +42,19 @@ class WaveformAugmenter:
         self._cache = AudioCache(CACHE_BYTES)
 
     def __call__(self, waveform: Tensor, rng: np.random.Generator) -> Tensor:
-        """The waveform (N,) changed; (N',) where its speed changes."""
+        """The waveform (N,) changed; (N',) where its speed or its pauses change."""
         from seqlab.frontend import augment, channel
 
         config = self.config
-        draw = [float(value) for value in rng.random(14)]
+        draw = [float(value) for value in rng.random(16)]
         if config.speeds:
             factor = _pick(config.speeds, draw[0])
             if factor != 1.0:
                 waveform = augment.change_speed(waveform, factor, self.sample_rate)
+        if config.pauses_s is not None:
+            longest = (round(pause_s * self.sample_rate) for pause_s in config.pauses_s)
+            before, after = (round(n * d) for n, d in zip(longest, draw[14:], strict=True))
+            waveform = channel.move_edges(waveform, before, after)
         if self.responses and draw[1] < config.reverberation_probability:
             response = self._load(_pick(self.responses, draw[2]))
             waveform = augment.reverberate(waveform, response)
@@ -73,7 +77,7 @@ class WaveformAugmenter:
             waveform = augment.shift_time(waveform, round(shift_s * self.sample_rate))
         if config.edges_s > 0:
             most = config.edges_s * self.sample_rate
-            before, after = (round(_between((-most, most), value)) for value in draw[12:])
+            before, after = (round(_between((-most, most), value)) for value in draw[12:14])
             waveform = channel.move_edges(waveform, before, after)
         return waveform
 

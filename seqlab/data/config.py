@@ -36,6 +36,9 @@ class AugmentConfig:
             for other microphones; 0 to 0.9.
         edges_s: largest move of either end in seconds, outwards (silence) or inwards (cut, at
             most a quarter of the utterance). For keywords of any length.
+        pauses_s: longest silence in seconds (before, after) that is put around an utterance ahead
+            of room and noise, which fill it; None: none. For keywords heard in a stream: without
+            it a network never hears noise before the word.
     """
 
     speeds: list[float] = field(default_factory=list)
@@ -49,6 +52,7 @@ class AugmentConfig:
     colored_noise_snr_db: tuple[float, float] | None = None
     spectral_tilt: float = 0.0
     edges_s: float = 0.0
+    pauses_s: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         for factor in self.speeds:
@@ -62,6 +66,8 @@ class AugmentConfig:
         for name in ("time_shift_s", "edges_s"):
             if not getattr(self, name) >= 0:
                 raise DataError(f"{name}={getattr(self, name)} must be 0 or more seconds")
+        if self.pauses_s is not None and not all(0 <= value <= 60 for value in self.pauses_s):
+            raise DataError(f"pauses_s={self.pauses_s} must be two numbers of 0 to 60 seconds")
         needed = {"noise_snr_db": "noise", "noise_probability": "noise"}
         needed["reverberation_probability"] = "reverberation"
         for name, value in not_default(self, needed).items():

@@ -56,6 +56,7 @@ def check_event_data(data: DataConfig) -> None:
         "augment.speeds": any(factor != 1 for factor in augment.speeds),
         "augment.time_shift_s": augment.time_shift_s > 0,
         "augment.edges_s": augment.edges_s > 0,
+        "augment.pauses_s": augment.pauses_s is not None,
         "unknown": data.unknown.per_epoch > 0,
         "silence": data.silence.per_epoch > 0,
     }

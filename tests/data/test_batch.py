@@ -237,6 +237,23 @@ class TestAugmentation:
         two = WaveformAugmenter(both, 8000)(torch.ones(800), np.random.default_rng(3))
         assert one.max() == two.max()
 
+    def test_noise_fills_the_pauses(self, write_audio, tmp_path) -> None:
+        noise = from_file(write_audio("noise.wav", 0.1), "noise")
+        write_manifest([noise], tmp_path / "noise.jsonl")
+        config = AugmentConfig(noise="noise.jsonl", noise_probability=1.0, pauses_s=(0.2, 0.1))
+        augmenter = WaveformAugmenter(config, 8000, tmp_path)
+        quiet = WaveformAugmenter(AugmentConfig(pauses_s=(0.2, 0.1)), 8000)
+        befores, afters = [], []
+        for number in range(40):
+            said = quiet(torch.ones(800), np.random.default_rng(number)).nonzero()[:, 0]
+            padded = augmenter(torch.ones(800), np.random.default_rng(number))
+            assert len(said) == 800  # the word itself is whole
+            befores.append(int(said[0]))
+            afters.append(len(padded) - 1 - int(said[-1]))
+            assert (padded[: befores[-1]] != 0).float().mean() > 0.9 or befores[-1] < 50
+        assert max(befores) in range(1400, 1601) and min(befores) < 200
+        assert max(afters) in range(700, 801) and min(afters) < 100
+
     def test_an_empty_or_missing_manifest(self, tmp_path) -> None:
         write_manifest([], tmp_path / "none.jsonl")
         with pytest.raises(DataError, match=r"augment\.noise: none\.jsonl is empty"):

@@ -125,6 +125,7 @@ def test_settings_out_of_range(arguments: dict, says: str) -> None:
         ({"noise_snr_db": (20.0, 5.0)}, "noise_snr_db"),
         ({"gain_db": (float("nan"), 1.0)}, "gain_db"),
         ({"time_shift_s": -1.0}, "time_shift_s"),
+        ({"pauses_s": (0.5, -1.0)}, r"pauses_s=\(0.5, -1.0\) must be two numbers of 0 to 60"),
     ],
 )
 def test_augmentation_out_of_range(arguments: dict, says: str) -> None:
