@@ -20,7 +20,10 @@ CACHE_BYTES = 256 * 2**20  # of decoded noises and impulse responses, in each pr
 
 
 class WaveformAugmenter:
-    """Speed, pauses, room, channel, noise, level and place in time, in this order.
+    """Speed, pauses, room, channel, edges, noise, level and place in time, in this order.
+
+    So noise covers the silence at moved edges: digital silence lies far below all that a
+    microphone hears, and would shift the means of the features.
 
     The number of draws for one utterance does not depend on their outcome, so that changing one
     setting leaves the random numbers of the others as they were.
@@ -61,6 +64,10 @@ class WaveformAugmenter:
         if config.spectral_tilt > 0:
             tilt = _between((-config.spectral_tilt, config.spectral_tilt), draw[9])
             waveform = channel.tilt_spectrum(waveform, tilt)
+        if config.edges_s > 0:
+            most = config.edges_s * self.sample_rate
+            before, after = (round(_between((-most, most), value)) for value in draw[12:14])
+            waveform = channel.move_edges(waveform, before, after)
         if self.noises and draw[3] < config.noise_probability:
             noise = self._load(_pick(self.noises, draw[4]))
             noise = _section(noise, len(waveform), draw[5])
@@ -75,10 +82,6 @@ class WaveformAugmenter:
         if config.time_shift_s > 0:
             shift_s = _between((-config.time_shift_s, config.time_shift_s), draw[8])
             waveform = augment.shift_time(waveform, round(shift_s * self.sample_rate))
-        if config.edges_s > 0:
-            most = config.edges_s * self.sample_rate
-            before, after = (round(_between((-most, most), value)) for value in draw[12:14])
-            waveform = channel.move_edges(waveform, before, after)
         return waveform
 
     def _load(self, recording: Utterance) -> Tensor:

@@ -34,8 +34,8 @@ class AugmentConfig:
             every utterance gets; None: no such noise. Needs no recordings.
         spectral_tilt: largest coefficient, to either side, of a first-order filter that stands
             for other microphones; 0 to 0.9.
-        edges_s: largest move of either end in seconds, outwards (silence) or inwards (cut, at
-            most a quarter of the utterance). For keywords of any length.
+        edges_s: largest move of either end in seconds, outwards (silence, which noise covers) or
+            inwards (cut, at most a quarter of the utterance). For keywords of any length.
         pauses_s: longest silence in seconds (before, after) that is put around an utterance ahead
             of room and noise, which fill it; None: none. For keywords heard in a stream: without
             it a network never hears noise before the word.
