@@ -1,20 +1,24 @@
 """Sound events in recordings: which, from when to when.
 
 Each event is a line: onset and offset in seconds, label and score, with the path before them
-where several files are named. The format tsv is a label track that Audacity imports.
+where several files are named. The format tsv is a label track that Audacity imports. Live sound
+needs a causal model; each event is then printed once it is over, as JSON an object a line.
 
 example: seqlab events runs/events street.wav
 example: seqlab events runs/events street.wav --format tsv > street.txt
+example: seqlab events runs/events --microphone
 example: seqlab events runs/events *.wav --threshold 0.4 --threshold noise=0.7 --format json
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from seqlab.cli import recognise
+from seqlab.cli import exported, recognise
+from seqlab.cli.spot import check_options, live_blocks
 from seqlab.errors import DataError
 
 if TYPE_CHECKING:
@@ -33,8 +37,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Describe ``seqlab events``."""
     from seqlab.cli.train import add_allow_module
 
-    parser.add_argument("model", metavar="MODEL", help="a model or run folder")
-    parser.add_argument("files", nargs="+", metavar="FILE", help="audio files of any length")
+    parser.add_argument("model", metavar="MODEL", help="a model, run or export folder")
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="audio files of any length; - for standard input (WAV, or raw 16-bit little-endian "
+        "samples of one channel)",
+    )
+    parser.add_argument("--microphone", action="store_true", help="listen, until Ctrl-C")
+    parser.add_argument(
+        "--rate", type=int, metavar="HZ", help="of raw samples; default: the model's"
+    )
     parser.add_argument(
         "--format",
         choices=("txt", "json", "tsv"),
@@ -101,32 +115,65 @@ def print_events(found: dict[str, list[Event]], form: str, named: bool) -> None:
             print("\t".join([*name, *times, event.label, f"{event.score:.3f}"]))
 
 
+def print_live(form: str) -> Callable[[Event], None]:
+    """What prints an event of a stream as soon as it is known."""
+    from seqlab.events.event import event_facts, to_audacity
+
+    def show(event: Event) -> None:
+        if form == "json":
+            print(json.dumps(event_facts(event), ensure_ascii=False), flush=True)
+        elif form == "tsv":
+            print(to_audacity([event]), end="", flush=True)
+        else:
+            times = f"{event.onset_s:.2f}", f"{event.offset_s:.2f}"
+            print("\t".join([*times, event.label, f"{event.score:.3f}"]), flush=True)
+
+    return show
+
+
 def run(args: argparse.Namespace) -> int:
     """Find events."""
+    live = check_options(args)
     if args.format == "tsv" and len(args.files) > 1:
         raise DataError(
             f"--format tsv is the label track of one recording, not of {len(args.files)}; name "
             "one file at a time"
         )
+    failed: list[str] = []
+    if exported.is_export(args.model):
+        from seqlab.cli import exported_streams
+
+        found = exported_streams.events(args, chosen_settings, print_live(args.format), failed)
+    else:
+        found = _with_torch(args, live, failed)
+    if not live:
+        print_events(found, args.format, len(args.files) > 1)
+    recognise.raise_failed(failed, len(args.files))
+    return 0
+
+
+def _with_torch(args: argparse.Namespace, live: bool, failed: list[str]) -> dict[str, list[Event]]:
+    """The events of each file; those of live sound are printed as they are found."""
     from seqlab.cli.locate import load_model, warn_if_synthetic
     from seqlab.cli.terminal import Progress
     from seqlab.errors import AudioError
-    from seqlab.inference.events import events_of_file
+    from seqlab.inference.events import events_of_file, live_events
 
     model = load_model(args.model, args.allow_module)
     recognise.check_task(model, args.model, "detection")
     settings = chosen_settings(args, model.tokenizer.tokens)
     warn_if_synthetic(model)
-    failed: list[str] = []
     found: dict[str, list[Event]] = {}
+    if live:
+        show = print_live(args.format)
+        for event in live_events(model, live_blocks(args, model.sample_rate), settings):
+            show(event)
+        return found
     with Progress(len(args.files), "files") as progress:
         for done, file in enumerate(args.files, start=1):
             try:
                 found[file] = events_of_file(model, file, settings)
             except AudioError as error:
-                text = str(error)
-                failed.append(text if file in text else f"{file}: {text}")
+                failed.append(exported.naming(file, error))
             progress.update(done)
-    print_events(found, args.format, len(args.files) > 1)
-    recognise.raise_failed(failed, len(args.files))
-    return 0
+    return found

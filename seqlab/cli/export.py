@@ -1,9 +1,9 @@
 """A trained model as ONNX, to run without torch: waveform in, probabilities out.
 
-Writes a folder that seqlab classify, spot and transcribe take in place of a model folder:
-model.onnx for whole recordings, stream.onnx for streams where the model is causal, export.json
-and, if the model has one, its operating point. Both graphs are held against torch before the
-folder appears. Recordings to check on, and to calibrate int8 on, are best real ones.
+Writes a folder that seqlab classify, spot, events and transcribe take in place of a model folder:
+model.onnx for whole recordings, stream.onnx for streams where the model is causal, export.json, its
+operating point if there is one, and a recogniser's tokenizer. The graphs are held against torch
+before the folder appears. Recordings to check on, and to calibrate int8 on, are best real ones.
 
 example: seqlab export runs/wake -o wake-onnx --audio clips/*.wav
 example: seqlab export runs/wake -o wake-int8 --int8 --audio clips/*.wav
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
         raise DataError("--int8 needs recordings to calibrate on; name some with --audio")
     model = load_model(args.model, args.allow_module)
     warn_if_synthetic(model)
-    point = OperatingPoint.load(model_folder(args.model)) if model.task != "transcription" else None
+    point = OperatingPoint.load(model_folder(args.model))
     window_s = args.window
     if window_s is None:
         window_s = 1.0 if point is None else point.window_s

@@ -1,9 +1,8 @@
-"""``classify``, ``spot`` and ``transcribe`` with what ``seqlab export`` wrote: no torch."""
+"""``classify`` and ``transcribe`` with what ``seqlab export`` wrote: no torch."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,13 +12,10 @@ from seqlab.errors import AudioError, DataError, ModelError
 
 if TYPE_CHECKING:
     from seqlab.audio_file import Samples
-    from seqlab.decoding.keyword import Detection
     from seqlab.deploy.model import ExportedModel
 
 Answer = TypeVar("Answer")
 Describe = Callable[[argparse.ArgumentParser], None]
-
-_FILE_BLOCK_S, _LIVE_BLOCK_S = 5.0, 0.1
 
 
 def is_export(name: str) -> bool:
@@ -29,7 +25,7 @@ def is_export(name: str) -> bool:
     return (Path(name).expanduser() / "export.json").is_file()
 
 
-def load(args: argparse.Namespace, task: str) -> ExportedModel:
+def load(args: argparse.Namespace, *tasks: str) -> ExportedModel:
     """The export, if it does what the command asks for.
 
     Raises:
@@ -38,10 +34,11 @@ def load(args: argparse.Namespace, task: str) -> ExportedModel:
     from seqlab.deploy.model import ExportedModel
 
     model = ExportedModel.load(args.model)
-    if model.task != task:
+    if model.task not in tasks:
         does, command = {
             "transcription": ("transcribes speech", "transcribe"),
             "classification": ("classifies recordings", "classify"),
+            "detection": ("finds sound events", "events"),
         }[model.task]
         raise ModelError(f"{args.model} {does}; use seqlab {command}")
     if model.facts.synthetic:
@@ -99,72 +96,6 @@ def _refuse_options(args: argparse.Namespace, describe: Describe) -> None:
             )
 
 
-def spot(
-    args: argparse.Namespace, live: bool, printer: Callable[[argparse.Namespace, bool], Any]
-) -> int:
-    """``seqlab spot`` of an export."""
-    from seqlab.cli.spotting_options import chosen
-    from seqlab.deploy.spotting import ExportSpotter, spot_blocks
-
-    for option in ("gate", "microphone"):
-        if getattr(args, option):
-            raise DataError(
-                f"--{option} is not for exports; leave it out, or name the model folder. Live "
-                "sound comes by - (standard input)"
-            )
-    model = load(args, "classification")
-    found = chosen(args, model.spotting)
-    spotter = ExportSpotter(model, found.settings, **found.windows)
-    if model.spotting is None and not args.threshold:
-        say(
-            f"note: the threshold {found.settings.threshold:g} is a guess; run seqlab "
-            "operating-point on the model, and export it again"
-        )
-    show = printer(args, not live)
-    if live:
-        for detection in spot_blocks(spotter, _piped(args, model.sample_rate)):
-            show("-", detection)
-        return 0
-    failed = list[str]()
-    with Progress(None, "seconds of audio") as progress:
-        for file in args.files:
-            blocks = _counted(file, model.sample_rate, progress)
-            _spot_file(file, spot_blocks(spotter, blocks), show, failed)
-    raise_failed(failed, len(args.files))
-    return 0
-
-
-def _spot_file(
-    file: str,
-    spotted: Iterator[Detection],
-    show: Callable[[str, Detection], None],
-    failed: list[str],
-) -> None:
-    try:
-        for detection in spotted:
-            show(file, detection)
-    except AudioError as error:
-        failed.append(_naming(file, error))
-
-
-def _counted(file: str, sample_rate: int, progress: Progress) -> Iterator[Samples]:
-    from seqlab.deploy.audio import read_sample_blocks
-
-    heard = 0
-    for block in read_sample_blocks(file, _FILE_BLOCK_S, sample_rate):
-        yield block
-        heard += len(block)
-        progress.update(heard // sample_rate)
-
-
-def _piped(args: argparse.Namespace, sample_rate: int) -> Iterator[Samples]:
-    from seqlab.audio_pipe import audio_pipe
-    from seqlab.deploy.audio import read_sample_blocks
-
-    with audio_pipe(sys.stdin.buffer, args.rate or sample_rate) as pipe:
-        yield from read_sample_blocks(pipe, _LIVE_BLOCK_S, sample_rate)
-
-
 def _each(
     files: list[str],
     model: ExportedModel,
@@ -179,12 +110,13 @@ def _each(
             try:
                 result = answer(load_samples(file, model.sample_rate))
             except AudioError as error:
-                failed.append(_naming(file, error))
+                failed.append(naming(file, error))
             else:
                 yield file, result
             progress.update(done)
 
 
-def _naming(file: str, error: AudioError) -> str:
+def naming(file: str, error: AudioError) -> str:
+    """The error, with the file's name."""
     text = str(error)
     return text if file in text else f"{file}: {text}"

@@ -203,7 +203,14 @@ def run(args: argparse.Namespace) -> int:
         )
     spotter: Spotter
     if wants_phrases(args, model, stored):
-        spotter, used = make_phrase_spotter(args, model, stored, 5.0), windows(args, stored)
+        from seqlab.inference.phrases import PhraseSpotter
+
+        spotter = make_phrase_spotter(
+            args,
+            stored,
+            lambda *given, **found: PhraseSpotter(model, *given, block_s=5.0, **found),
+        )
+        used = windows(args, stored)
         positives = [u for u in positives if spotter.said(u.target or "")]
     else:
         found = chosen(args, stored)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from seqlab.cli.spotting_options import thresholds
 from seqlab.cli.terminal import say
@@ -14,10 +15,21 @@ from seqlab.values import shown
 
 if TYPE_CHECKING:
     from seqlab.decoding.keyword import DetectorSettings
+    from seqlab.deploy.folder import SpottingFacts
     from seqlab.inference.operating_point import OperatingPoint
-    from seqlab.inference.phrases import PhraseSpotter
     from seqlab.model import SpeechModel
 
+
+class Warns(Protocol):
+    """A spotter of phrases."""
+
+    @property
+    def warnings(self) -> list[str]:
+        """What to say of phrases that are too short."""
+        ...
+
+
+Found = TypeVar("Found", bound=Warns)
 _LARGEST_FILE = 2**20  # bytes
 _WINDOW_S, _KEPT = 10.0, 0.8  # of models that need whole utterances
 
@@ -47,29 +59,34 @@ def wants_phrases(
     if args.phrase or args.phrases:
         return True
     if model.head.output == "frames" and not (stored and stored.phrases):
-        raise ModelError(
-            f"{args.model} transcribes speech and can spot any phrase; name it, as in --phrase "
-            "'hey sunflower'"
-        )
+        raise without_phrases(args)
     return model.head.output == "frames"
 
 
 def make_phrase_spotter(
-    args: argparse.Namespace, model: SpeechModel, stored: OperatingPoint | None, block_s: float
-) -> PhraseSpotter:
+    args: argparse.Namespace,
+    stored: OperatingPoint | SpottingFacts | None,
+    make: Callable[..., Found],
+) -> Found:
     """Model and detector, with a remark where a phrase is short or a threshold a guess.
+
+    Args:
+        args: Of the command line.
+        stored: The operating point.
+        make: Of phrases, settings and windows; ``PhraseSpotter`` or ``ExportPhraseSpotter``.
 
     Raises:
         DataError: the file of phrases cannot be read, or a phrase cannot be spelled.
+        ModelError: a CTC model without phrases.
         SeqlabError: an option is out of range.
     """
-    from seqlab.inference.phrases import PhraseSpotter
-
     given = given_phrases(args)
     if not given and stored is not None:
         given = dict.fromkeys(stored.phrases)
+    if not given:
+        raise without_phrases(args)
     settings = _settings(args, given, stored)
-    spotter = PhraseSpotter(model, list(given), settings, block_s=block_s, **windows(args, stored))
+    spotter = make(list(given), settings, **windows(args, stored))
     for warning in spotter.warnings:
         say(f"note: {warning}")
     guessed = [phrase for phrase in given if phrase not in settings.thresholds]
@@ -79,6 +96,14 @@ def make_phrase_spotter(
             "one for a rate of false alarms"
         )
     return spotter
+
+
+def without_phrases(args: argparse.Namespace) -> ModelError:
+    """What to say of a CTC model of which no phrase was asked for."""
+    return ModelError(
+        f"{args.model} transcribes speech and can spot any phrase; name it, as in --phrase "
+        "'hey sunflower'"
+    )
 
 
 def given_phrases(args: argparse.Namespace) -> dict[str, float | None]:
@@ -111,7 +136,9 @@ def given_phrases(args: argparse.Namespace) -> dict[str, float | None]:
     return found
 
 
-def windows(args: argparse.Namespace, stored: OperatingPoint | None) -> dict[str, float]:
+def windows(
+    args: argparse.Namespace, stored: OperatingPoint | SpottingFacts | None
+) -> dict[str, float]:
     """``window_s`` and ``hop_s`` of a model that needs whole utterances."""
     window_s, hop_s = _WINDOW_S, _WINDOW_S * _KEPT
     if stored is not None:
@@ -127,7 +154,9 @@ def _told(args: argparse.Namespace) -> list[str]:
 
 
 def _settings(
-    args: argparse.Namespace, given: dict[str, float | None], stored: OperatingPoint | None
+    args: argparse.Namespace,
+    given: dict[str, float | None],
+    stored: OperatingPoint | SpottingFacts | None,
 ) -> DetectorSettings:
     """What is stored for these phrases, then what the file says, then the command line."""
     from seqlab.decoding.phrase_detector import PHRASE_DEFAULTS

@@ -107,7 +107,13 @@ def make_spotter(args: argparse.Namespace, model: SpeechModel, block_s: float) -
     if wants_phrases(args, model, stored):
         if reason is not None:
             say(f"note: hears windows and is late by as much: {reason}")
-        return make_phrase_spotter(args, model, stored, block_s)
+        from seqlab.inference.phrases import PhraseSpotter
+
+        return make_phrase_spotter(
+            args,
+            stored,
+            lambda *given, **windows: PhraseSpotter(model, *given, block_s=block_s, **windows),
+        )
     found = chosen(args, stored)
     spotter = KeywordSpotter(model, found.settings, block_s=block_s, **found.windows)
     if stored is None and not args.threshold:
@@ -187,9 +193,9 @@ def run(args: argparse.Namespace) -> int:
     """Spot."""
     live = check_options(args)
     if exported.is_export(args.model):
-        if args.phrase or args.phrases:
-            raise DataError("phrases are not for exports; name the model folder")
-        return exported.spot(args, live, printer)
+        from seqlab.cli import exported_streams
+
+        return exported_streams.spot(args, live, printer)
     from seqlab.cli.locate import load_model, warn_if_synthetic
     from seqlab.inference.gate import Gate
     from seqlab.inference.spotting import spot_blocks

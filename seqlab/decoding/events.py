@@ -5,16 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from seqlab.checks import check_range
-from seqlab.contracts import Hypothesis
 from seqlab.errors import SeqlabError
 from seqlab.events.event import Event, events_text, in_order
 from seqlab.events.overlap import non_maximum_suppression
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from seqlab.contracts import Hypothesis
 
 __all__ = [
     "EventDecoder",
@@ -115,9 +119,7 @@ def find_events(
     """
     settings = settings or EventSettings()
     smooth = _smoothed(probabilities, labels, frame_s, settings)
-    for label in settings.thresholds:
-        if label not in labels:
-            raise SeqlabError(f"thresholds: {label!r} is not among the labels {list(labels)}")
+    check_settings(settings, labels)
     found = []
     for column, label in enumerate(labels):
         level = settings.thresholds.get(label, settings.threshold)
@@ -175,7 +177,7 @@ def _label_events(
     """Events of one label's probabilities (T,)."""
     runs = [
         (first, end)
-        for first, end in _runs(track >= settings.release * level)
+        for first, end in active_runs(track >= settings.release * level)
         if track[first:end].max() >= level
     ]
     joined: list[tuple[int, int]] = []
@@ -191,8 +193,19 @@ def _label_events(
     ]
 
 
-def _runs(active: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """(first, last + 1) of each run of True."""
+def check_settings(settings: EventSettings, labels: Sequence[str]) -> None:
+    """Raise SeqlabError if a threshold is for none of the labels."""
+    for label in settings.thresholds:
+        if label not in labels:
+            raise SeqlabError(f"thresholds: {label!r} is not among the labels {list(labels)}")
+
+
+def active_runs(active: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """(first, last + 1) of each run of True in (T,).
+
+    >>> active_runs(np.array([True, False, True, True]))
+    [(0, 1), (2, 4)]
+    """
     edges = np.diff(np.concatenate([[0], active.astype(np.int8), [0]]))
     firsts, ends = np.flatnonzero(edges > 0), np.flatnonzero(edges < 0)
     return list(zip(firsts.tolist(), ends.tolist(), strict=True))
@@ -243,6 +256,8 @@ class EventDecoder:
         ]
 
     def _hypothesis(self, probabilities: Probabilities) -> Hypothesis:
+        from seqlab.contracts import Hypothesis  # here alone, so that exports need no torch
+
         events = find_events(probabilities, self.labels, self.frame_s, self.settings)
         candidates = candidate_events(probabilities, self.labels, self.frame_s, self.settings)
         scores = [event.score for event in events]

@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqlab.checks import check_at_least
-from seqlab.decoding.align import check_scores, check_tokens
 from seqlab.decoding.kernels.phrases import follow
+from seqlab.decoding.scores import check_scores, check_tokens
 from seqlab.errors import SeqlabError
 
 __all__ = ["PhraseFrames", "PhraseSearch", "PhraseSearchState"]

@@ -12,10 +12,9 @@ from seqlab.checks import check_at_least, check_range
 from seqlab.decoding.align import (
     Alignment,
     check_log_probs,
-    check_scores,
-    check_tokens,
     make_alignment,
 )
+from seqlab.decoding.scores import check_scores, check_tokens
 from seqlab.decoding.trellis import Graph, best_path
 from seqlab.errors import SeqlabError
 

@@ -1,7 +1,9 @@
 """The export folder: what is in it, and how it is read without trust.
 
 A folder holds ``export.json`` (plain data), ``model.onnx`` for whole recordings and ``stream.onnx``
-for streams, at least one of the two, and ``spotting.json`` where the model has an operating point.
+for streams, at least one of the two, ``start.onnx`` where the first block of a stream is longer
+than the others, ``spotting.json`` where the model has an operating point, and in ``tokenizer``
+what a recogniser's tokenizer has learnt.
 Nothing in it is code: an ONNX graph is made of known operators, and those of other makers are
 refused by onnxruntime; data outside of the graph's own file is refused by ``sessions``.
 """
@@ -16,8 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seqlab.components import build
 from seqlab.decoding.keyword import DetectorSettings
 from seqlab.errors import ModelError, SeqlabError
+from seqlab.text.base import Tokenizer
 from seqlab.values import shown
 
 FORMAT = "seqlab-export"
@@ -25,11 +29,14 @@ FORMAT_VERSION = 1
 FACTS_NAME = "export.json"
 OFFLINE_NAME = "model.onnx"
 STREAM_NAME = "stream.onnx"
+START_NAME = "start.onnx"
 SPOTTING_NAME = "spotting.json"
+TOKENIZER_FOLDER = "tokenizer"
 MAX_TEXT_BYTES = 2**24  # of export.json and spotting.json
+MAX_TOKENIZER_BYTES = 2**26  # of each of its files
 MAX_GRAPH_BYTES = 2**31 - 1  # of a protocol buffer
 MAX_ELEMENTS = 2**24  # of a state
-TASKS = ("classification", "transcription")
+TASKS = ("classification", "transcription", "detection")
 JOINERS = ("characters", "words", "subwords")
 TYPES = ("float32", "int64", "bool")
 
@@ -52,6 +59,12 @@ class StreamFacts:
     -1 for a zero. Of the sound thus lengthened the first ``lead`` samples are put into the state
     ``samples``; then follow blocks of ``block`` samples, each of which gives
     ``block / unit`` encoded frames. The first ``warm_up`` frames have not heard a whole window.
+
+    Where ``first`` is above 0 frames wait for others, and ``start.onnx`` hears a first block of as
+    many samples; it gives ``(first - ahead) / unit`` encoded frames and the first of all states but
+    ``samples``. Both graphs then take ``frames``, how many times ``hop`` samples of a block are of
+    the sound. Blocks beyond its end, with fewer or none, give what still waits, if the stream
+    ``drains``.
     """
 
     block: int
@@ -59,6 +72,18 @@ class StreamFacts:
     padding: tuple[int, ...]
     warm_up: int
     states: tuple[State, ...]
+    hop: int
+    first: int = 0
+    ahead: int = 0
+    drains: bool = False
+
+
+@dataclass(frozen=True)
+class TokenizerFacts:
+    """What a tokenizer is built of: a class of seqlab, its arguments, digests of its files."""
+
+    spec: Mapping[str, Any]
+    files: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -66,7 +91,7 @@ class ExportFacts:
     """What export.json says, checked.
 
     Args:
-        task: "classification" or "transcription".
+        task: "classification", "transcription" or "detection" (of sound events).
         tokens: Labels, or tokens with the blank first.
         joiner: How tokens become text: "characters", "words", "subwords" (sentencepiece's); None
             if none of these does.
@@ -77,6 +102,7 @@ class ExportFacts:
         stream: Of ``stream.onnx``, if there is one.
         digests: SHA-256 of each graph, by file name.
         synthetic: Whether the training speech was.
+        tokenizer: Class and arguments of a recogniser's, and the SHA-256 of its files by name.
     """
 
     task: str
@@ -89,6 +115,7 @@ class ExportFacts:
     stream: StreamFacts | None
     digests: Mapping[str, str]
     synthetic: bool
+    tokenizer: TokenizerFacts | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +125,7 @@ class SpottingFacts:
     settings: DetectorSettings
     window_s: float
     hop_s: float
+    phrases: tuple[str, ...] = ()
 
 
 def is_export(folder: str | Path) -> bool:
@@ -148,6 +176,40 @@ def read_graph(folder: Path, name: str, facts: ExportFacts) -> bytes:
     return content
 
 
+def read_tokenizer(folder: Path, facts: ExportFacts) -> Tokenizer:
+    """The tokenizer of a recogniser, which only a class of seqlab can be.
+
+    Raises:
+        ModelError: The export has none, a file of it is missing or another, or it is refused.
+    """
+    if facts.tokenizer is None:
+        raise ModelError(
+            f"{folder} holds no tokenizer, for it was written by an older seqlab; export it again"
+        )
+    files = {}
+    for name, digest in facts.tokenizer.files.items():
+        path = folder / TOKENIZER_FOLDER / name
+        if not path.is_file() or path.stat().st_size > MAX_TOKENIZER_BYTES:
+            raise ModelError(f"{path} is missing or too large; copy or export the model again")
+        files[name] = path.read_bytes()
+        if hashlib.sha256(files[name]).hexdigest() != digest:
+            raise ModelError(
+                f"{path} is not the file that {FACTS_NAME} names; copy or export the model again"
+            )
+    try:
+        tokenizer: Tokenizer = build(
+            facts.tokenizer.spec,
+            Tokenizer,  # type: ignore[type-abstract]
+            where="tokenizer",
+        )
+        tokenizer.load_state(files)
+    except SeqlabError as error:
+        raise ModelError(f"{folder / FACTS_NAME}: {error}; export the model again") from None
+    if tuple(tokenizer.tokens) != facts.tokens:
+        raise ModelError(f"{folder}: the tokenizer's tokens are not those of {FACTS_NAME}")
+    return tokenizer
+
+
 def read_spotting(folder: Path) -> SpottingFacts | None:
     """The operating point beside the graphs; None where there is none.
 
@@ -161,7 +223,10 @@ def read_spotting(folder: Path) -> SpottingFacts | None:
     try:
         settings = DetectorSettings(**content["settings"])
         window_s, hop_s = (_positive(content[name], name) for name in ("window_s", "hop_s"))
-        return SpottingFacts(settings, window_s, hop_s)
+        phrases = content.get("phrases", {})
+        if not isinstance(phrases, dict):
+            raise SeqlabError(f"phrases is {shown(phrases)}, must be a mapping")
+        return SpottingFacts(settings, window_s, hop_s, tuple(phrases))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{path} cannot be used: {error}; export the model again") from None
 
@@ -184,12 +249,14 @@ def _facts(content: dict[str, Any]) -> ExportFacts:
     tokens, digests = content["tokens"], content["digests"]
     if not isinstance(tokens, list) or not tokens or not all(isinstance(t, str) for t in tokens):
         raise SeqlabError("tokens must be a list of one text at least")
-    names = {OFFLINE_NAME, STREAM_NAME}
+    names = {OFFLINE_NAME, STREAM_NAME, START_NAME}
     if not isinstance(digests, dict) or not digests or not digests.keys() <= names:
         raise SeqlabError(f"digests must be of {' or '.join(sorted(names))}")
-    stream = None if content["stream"] is None else _stream(content["stream"])
+    stream = None if content["stream"] is None else _stream(content["stream"], content["unit"])
     if (stream is None) == (STREAM_NAME in digests):
         raise SeqlabError(f"stream and the digest of {STREAM_NAME} must come together")
+    if bool(stream and stream.first) != (START_NAME in digests):
+        raise SeqlabError(f"a longer first block and the digest of {START_NAME} go together")
     facts = ExportFacts(
         task=_one_of(content["task"], TASKS, "task"),
         tokens=tuple(tokens),
@@ -201,13 +268,31 @@ def _facts(content: dict[str, Any]) -> ExportFacts:
         stream=stream,
         digests=digests,
         synthetic=content.get("synthetic") is True,
+        tokenizer=_tokenizer(content.get("tokenizer")),
     )
     if stream is not None and stream.block % facts.unit:
         raise SeqlabError(f"block={stream.block} must be a multiple of unit={facts.unit}")
+    if stream is not None and stream.first and (stream.first - stream.ahead) % facts.unit:
+        raise SeqlabError(
+            f"first={stream.first} less ahead={stream.ahead} must be a multiple of "
+            f"unit={facts.unit}"
+        )
     return facts
 
 
-def _stream(content: dict[str, Any]) -> StreamFacts:
+def _tokenizer(content: Any) -> TokenizerFacts | None:
+    if content is None:
+        return None
+    spec, files = content["spec"], content["files"]
+    if not isinstance(spec, dict) or not isinstance(files, dict):
+        raise SeqlabError("tokenizer must hold a spec and files")
+    for name in files:
+        if name != Path(name).name or name in ("", ".", ".."):
+            raise SeqlabError(f"tokenizer file {shown(name)} must be a plain file name")
+    return TokenizerFacts(spec, files)
+
+
+def _stream(content: dict[str, Any], unit: Any) -> StreamFacts:
     padding = [_whole(place, "padding", -1, 10**7) for place in content["padding"]]
     states = tuple(_state(state) for state in content["states"])
     facts = StreamFacts(
@@ -216,7 +301,13 @@ def _stream(content: dict[str, Any]) -> StreamFacts:
         padding=tuple(padding),
         warm_up=_whole(content["warm_up"], "warm_up", 0, 10**7),
         states=states,
+        hop=_whole(content.get("hop", unit), "hop", 1, 10**7),
+        first=_whole(content.get("first", 0), "first", 0, 10**8),
+        ahead=_whole(content.get("ahead", 0), "ahead", 0, 10**8),
+        drains=content.get("drains") is True,
     )
+    if facts.ahead > facts.first:
+        raise SeqlabError(f"ahead={facts.ahead} must be at most first={facts.first}")
     if len(padding) > 10**6:
         raise SeqlabError(f"padding of {len(padding)} samples must be at most a million")
     return facts

@@ -12,6 +12,7 @@ import numpy as np
 from seqlab.audio_file import Samples
 from seqlab.deploy.folder import (
     OFFLINE_NAME,
+    START_NAME,
     STREAM_NAME,
     ExportFacts,
     SpottingFacts,
@@ -59,6 +60,7 @@ class ExportedModel:
         self.spotting: SpottingFacts | None = read_spotting(self.folder)
         self.offline: Session | None = None
         self.stream: Session | None = None
+        self.start: Session | None = None  # of a first block that is longer
         if self.facts.offline:
             content = read_graph(self.folder, OFFLINE_NAME, self.facts)
             takes, gives = ["waveform", "lengths"], [self.output, "output_lengths"]
@@ -68,7 +70,12 @@ class ExportedModel:
             content = read_graph(self.folder, STREAM_NAME, self.facts)
             takes = ["waveform", *(state.input for state in states)]
             gives = [self.stream_output, *(state.output for state in states)]
+            takes += ["frames"] if self.facts.stream.first else []
             self.stream = Session(content, str(self.folder / STREAM_NAME), takes, gives, threads)
+        if self.facts.stream is not None and self.facts.stream.first:
+            content = read_graph(self.folder, START_NAME, self.facts)
+            takes = ["waveform", "frames", *(s.input for s in states if s.input == "samples")]
+            self.start = Session(content, str(self.folder / START_NAME), takes, gives, threads)
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str], threads: int = 1) -> Self:
@@ -77,7 +84,7 @@ class ExportedModel:
 
     @property
     def task(self) -> str:
-        """``"transcription"`` or ``"classification"``."""
+        """``"transcription"``, ``"classification"`` or ``"detection"``."""
         return self.facts.task
 
     @property
@@ -101,7 +108,7 @@ class ExportedModel:
         return "posteriors" if self.task == "classification" else "log_probs"
 
     def log_probs(self, samples: Samples) -> Array:
-        """Natural log-probabilities of one recording (N,): (C,), or (T', C) of a recogniser.
+        """Natural log-probabilities of one recording (N,): (C,) of a classifier, else (T', C).
 
         Raises:
             AudioError: It is too short for a single frame, of another shape or type.
@@ -142,7 +149,11 @@ class ExportedModel:
             AudioError: As ``log_probs``.
         """
         if self.task != "classification":
-            raise ModelError("this model transcribes and has no labels; call transcribe")
+            raise ModelError(
+                "this model transcribes and has no labels; call transcribe"
+                if self.task == "transcription"
+                else "this model finds events; use seqlab.deploy.events"
+            )
         if not 1 <= top_k <= len(self.facts.tokens):
             raise ModelError(f"top_k={top_k} must be from 1 to {len(self.facts.tokens)} labels")
         probabilities = np.exp(self.log_probs(samples))
@@ -157,7 +168,11 @@ class ExportedModel:
             AudioError: As ``log_probs``.
         """
         if self.task != "transcription":
-            raise ModelError("this model classifies and has no transcripts; call classify")
+            raise ModelError(
+                "this model classifies and has no transcripts; call classify"
+                if self.task == "classification"
+                else "this model finds events; use seqlab.deploy.events"
+            )
         return best_path_text(self.log_probs(samples), self.facts)
 
 

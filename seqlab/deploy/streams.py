@@ -56,7 +56,7 @@ class ExportStream:
 
     All steps and the flush together give what the model gives for the whole, but for the frames
     that only zeros beyond the end complete: at most one encoded frame, and half a window of the
-    front end where its frames are centred.
+    front end where its frames are centred, with what waits for those.
 
     Args:
         model: With a streaming graph.
@@ -68,8 +68,10 @@ class ExportStream:
     def __init__(self, model: ExportedModel) -> None:
         self.model, self.unit = model, model.facts.unit
         self.facts = stream_facts(model)
-        self._session = model.stream
-        self._needed = max([0, *(place + 1 for place in self.facts.padding)])
+        facts = self.facts
+        mirrored = max([0, *(place + 1 for place in facts.padding)])
+        self._least = max(mirrored, facts.lead - len(facts.padding))  # samples of the first state
+        self._first = max(mirrored, facts.lead - len(facts.padding) + facts.first)
 
     def initial_state(self) -> StreamState:
         """The state before the first sample."""
@@ -80,27 +82,59 @@ class ExportStream:
 
         Posteriors of a classifier, log-probabilities of a recogniser.
         """
-        held = np.concatenate([state.held, samples])
-        seen, tensors, given = state.seen + len(samples), state.tensors, state.given
+        held, seen = np.concatenate([state.held, samples]), state.seen + len(samples)
+        tensors, given, parts = state.tensors, state.given, [self._nothing()]
         if not tensors:
-            if len(held) < max(self._needed, self.facts.lead - len(self.facts.padding)):
+            if len(held) < self._first:
                 return self._nothing(), StreamState(held, (), seen, 0)
             held, tensors = self._begin(held)
-        parts, block = [self._nothing()], self.facts.block
-        while len(held) >= block:
-            found, tensors = self._run(held[:block], tensors)
-            parts.append(self._judged(found, given))
-            held, given = held[block:], given + len(found)
+        while len(held) >= self._size(given):
+            found, tensors, held = self._hear(held, tensors, given)
+            parts.append(found)
+            given += len(found)
         return np.concatenate(parts), StreamState(held.copy(), tensors, seen, given)
 
     def flush(self, state: StreamState) -> Array:
         """What the last samples complete, though they fill no block (T', C)."""
-        if not state.tensors or not len(state.held):
-            return self._nothing()
-        count = len(state.held) // self.unit
-        padded = np.pad(state.held, (0, self.facts.block - len(state.held)))
-        found, _ = self._run(padded, state.tensors)
-        return self._judged(found, state.given)[:count]
+        facts, held, tensors, given = self.facts, state.held, state.tensors, state.given
+        if not tensors:
+            if not facts.first or len(held) < self._least:
+                return self._nothing()
+            held, tensors = self._begin(held)
+        heard = len(held) + given * self.unit + (facts.ahead if given else 0)
+        left = (heard if facts.drains else heard - facts.ahead) // self.unit - given
+        parts = [self._nothing()]
+        while left > 0:
+            found, tensors, held = self._hear(held, tensors, given)
+            parts.append(found[:left])
+            given, left = given + len(found), left - len(found)
+        return np.concatenate(parts)
+
+    def _size(self, given: int) -> int:
+        """Samples of the next block."""
+        return self.facts.block if given else self.facts.first or self.facts.block
+
+    def _hear(
+        self, held: Samples, tensors: tuple[Array, ...], given: int
+    ) -> tuple[Array, tuple[Array, ...], Samples]:
+        """What the next block gives, the new tensors, and what is left of the samples.
+
+        Beyond the end of the sound there are zeros, which count as no frames.
+        """
+        size, facts = self._size(given), self.facts
+        block = np.pad(held[:size], (0, max(0, size - len(held))))
+        feed = {s.input: tensor for s, tensor in zip(facts.states, tensors, strict=True)}
+        session, gives = self.model.stream, size
+        if facts.first:
+            feed["frames"] = np.full(1, min(len(held), size) // facts.hop)
+        if facts.first and not given:
+            feed = {name: feed[name] for name in ("samples", "frames") if name in feed}
+            session, gives = self.model.start, size - facts.ahead
+        assert session is not None, "checked by the constructor"
+        found, *after = session({"waveform": block[None], **feed})
+        shape = (1, gives // self.unit, len(self.model.facts.tokens))
+        said = checked(found, shape, self.model.stream_output)[0]
+        return self._judged(said, given), tuple(after), held[size:]
 
     def _begin(self, held: Samples) -> tuple[Samples, tuple[Array, ...]]:
         """What is left of the first samples once the lead was taken, and the first state."""
@@ -112,15 +146,6 @@ class ExportStream:
             if state.input == "samples":
                 tensors[place] = whole[None, : self.facts.lead]
         return whole[self.facts.lead :], tuple(tensors)
-
-    def _run(self, block: Samples, tensors: tuple[Array, ...]) -> tuple[Array, tuple[Array, ...]]:
-        assert self._session is not None, "checked by the constructor"
-        names = [state.input for state in self.facts.states]
-        found, *after = self._session(
-            {"waveform": block[None], **dict(zip(names, tensors, strict=True))}
-        )
-        shape = (1, self.facts.block // self.unit, len(self.model.facts.tokens))
-        return checked(found, shape, self.model.stream_output)[0], tuple(after)
 
     def _judged(self, found: Array, given: int) -> Array:
         """Zero where no whole window was heard yet."""

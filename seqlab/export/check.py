@@ -124,10 +124,12 @@ def _expected(model: SpeechModel, recording: Tensor, window_s: float) -> Array:
     """Probabilities (T', C) of torch's own stream."""
     if model.head.output == "label":
         frames = posterior_stream(model, window_s=window_s)
-        values: Array = frames.step(recording, frames.initial_state())[0].numpy()
+        first, state = frames.step(recording, frames.initial_state())
+        values: Array = torch.cat([first, frames.flush(state)]).numpy()
         return values
     encoded_frames = EncodedStream(model)
-    encoded, _ = encoded_frames.step(recording, encoded_frames.initial_state())
+    begun, listener = encoded_frames.step(recording, encoded_frames.initial_state())
+    encoded = torch.cat([begun, encoded_frames.flush(listener)], 1)
     with torch.inference_mode():
         log_probs = model.head(encoded, torch.tensor([encoded.shape[1]]))
     result: Array = log_probs[0].exp().numpy()

@@ -18,18 +18,27 @@ from torch import Tensor
 
 import seqlab
 from seqlab.checks import check_range
+from seqlab.components import describe
 from seqlab.deploy.folder import (
     FACTS_NAME,
     FORMAT,
     FORMAT_VERSION,
     OFFLINE_NAME,
     SPOTTING_NAME,
+    START_NAME,
     STREAM_NAME,
+    TOKENIZER_FOLDER,
     is_export,
 )
 from seqlab.errors import ModelError
 from seqlab.export.check import Agreement, compare
-from seqlab.export.graphs import join_stream, join_whole, trace_stream, trace_whole
+from seqlab.export.graphs import (
+    join_stream,
+    join_whole,
+    trace_start,
+    trace_stream,
+    trace_whole,
+)
 from seqlab.export.plan import (
     StreamPlan,
     least_samples,
@@ -68,7 +77,8 @@ def export_model(
     language. The folder appears whole or not at all; an older export is replaced.
 
     Args:
-        model: A classifier or a recogniser with ``CTCHead``; in any mode, on any device.
+        model: A classifier, a recogniser with ``CTCHead``, or one of sound events; in any mode, on
+            any device.
         folder: Where to.
         recordings: Waveforms (N,) at the model's rate that the export is checked on, and int8 is
             calibrated on; the first 10 s of each count.
@@ -107,6 +117,8 @@ def export_model(
             fresh.mkdir(parents=True)
             facts = _facts(model, plan, int8)
             _write(fresh, graphs, facts, operating_point)
+            if facts["tokenizer"] is not None:
+                _write_tokenizer(fresh / TOKENIZER_FOLDER, model)
             agreement = compare(model, fresh, heard, window_s)
             agreement.check(limit)
             _write_facts(fresh, {**facts, "check": agreement.as_dict()}, graphs)
@@ -143,10 +155,15 @@ def _graphs(
         found[OFFLINE_NAME] = join_whole(model, network).SerializeToString()
     if plan is not None:
         said = "posteriors" if model.head.output == "label" else "log_probs"
-        network = trace_stream(model, plan.network, plan.frames, said)
+        network = trace_stream(model, plan, said)
+        start = trace_start(model, plan, said) if plan.first else None
         if calibration is not None:
-            network = quantised(network, stream_feeds(model, plan, calibration))
+            first, feeds = stream_feeds(model, plan, calibration)
+            network = quantised(network, feeds)
+            start = start and quantised(start, first)
         found[STREAM_NAME] = join_stream(model, network, plan.frames).SerializeToString()
+        if start is not None:
+            found[START_NAME] = join_stream(model, start, plan.first).SerializeToString()
     return found
 
 
@@ -166,11 +183,24 @@ def _facts(model: SpeechModel, plan: StreamPlan | None, int8: bool) -> dict[str,
         "unit": model.frontend.hop_length if single else unit_of(model),
         "least_samples": least_samples(model),
         "synthetic": bool(model.facts.get("synthetic")),
-        "stream": None if plan is None else _stream_facts(plan),
+        "tokenizer": _tokenizer_facts(model),
+        "stream": None if plan is None else _stream_facts(plan, model.frontend.hop_length),
     }
 
 
-def _stream_facts(plan: StreamPlan) -> dict[str, Any]:
+def _tokenizer_facts(model: SpeechModel) -> dict[str, Any] | None:
+    """Of a recogniser, which needs it to spell phrases."""
+    if model.task != "transcription":
+        return None
+    digests = {name: _digest(content) for name, content in model.tokenizer.state().items()}
+    return {"spec": describe(model.tokenizer), "files": digests}
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _stream_facts(plan: StreamPlan, hop: int) -> dict[str, Any]:
     states = []
     if plan.start.lead:
         names = {"input": "samples", "output": "next_samples"}
@@ -187,12 +217,16 @@ def _stream_facts(plan: StreamPlan) -> dict[str, Any]:
         "padding": list(plan.start.padding),
         "warm_up": plan.warm_up,
         "states": states,
+        "hop": hop,
+        "first": plan.first * hop,
+        "ahead": plan.ahead * hop,
+        "drains": plan.drains,
     }
 
 
 def _joiner(model: SpeechModel) -> str | None:
     """How tokens become text, as ``seqlab.deploy`` knows; None if in none of its ways."""
-    if model.task == "classification":
+    if model.task != "transcription":
         return None
     kinds = {"character": "characters", "word": "words", "subword": "subwords"}
     return kinds.get(model.tokenizer.unit)
@@ -211,8 +245,14 @@ def _write(
     _write_facts(folder, facts, graphs)
 
 
+def _write_tokenizer(folder: Path, model: SpeechModel) -> None:
+    folder.mkdir()
+    for name, content in model.tokenizer.state().items():
+        (folder / name).write_bytes(content)
+
+
 def _write_facts(folder: Path, facts: dict[str, Any], graphs: dict[str, bytes]) -> None:
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in graphs.items()}
+    digests = {name: _digest(content) for name, content in graphs.items()}
     text = json.dumps({**facts, "digests": digests}, indent=1, ensure_ascii=False)
     (folder / FACTS_NAME).write_text(text + "\n", encoding="utf-8")
 
@@ -221,7 +261,7 @@ def _check_target(target: Path) -> None:
     """Raise ModelError unless nothing, an empty folder or an export would be replaced."""
     if not target.exists():
         return
-    known = {FACTS_NAME, OFFLINE_NAME, STREAM_NAME, SPOTTING_NAME}
+    known = {FACTS_NAME, OFFLINE_NAME, STREAM_NAME, START_NAME, SPOTTING_NAME, TOKENIZER_FOLDER}
     names = {path.name for path in target.iterdir()} if target.is_dir() else {""}
     if names and not (is_export(target) and names <= known):
         raise ModelError(f"{target} exists and is no export; choose another path or remove it")

@@ -19,7 +19,8 @@ from torch import nn
 from seqlab.errors import ModelError
 from seqlab.export.fold import folded
 from seqlab.export.joining import chosen, joined
-from seqlab.export.network import StreamNetwork, WholeNetwork
+from seqlab.export.network import StartNetwork, WholeNetwork
+from seqlab.export.plan import StreamPlan
 from seqlab.export.unmasked import without_masks
 from seqlab.frontend.onnx.export import OPSETS, check_frontend, onnx_model
 from seqlab.frontend.onnx.graph import Graph, require
@@ -27,7 +28,7 @@ from seqlab.frontend.onnx.radix import columns_of
 from seqlab.frontend.onnx.stream import stream_model
 from seqlab.model import SpeechModel
 
-__all__ = ["FRONTEND", "join_stream", "join_whole", "trace_stream", "trace_whole"]
+__all__ = ["FRONTEND", "join_stream", "join_whole", "trace_start", "trace_stream", "trace_whole"]
 
 FRONTEND = "frontend_"  # what names of the front end's nodes begin with
 _TWICE = 2**24  # bytes of a network that an export may hold twice, with masks and without
@@ -62,23 +63,39 @@ def trace_whole(model: SpeechModel) -> Any:
     return network
 
 
-def trace_stream(model: SpeechModel, network: StreamNetwork, frames: int, said: str) -> Any:
-    """An ``onnx.ModelProto`` of a block of ``frames`` features (1, T, F) and the state's tensors.
+def trace_stream(model: SpeechModel, plan: StreamPlan, said: str) -> Any:
+    """An ``onnx.ModelProto`` of a block of static features (1, T, F) and the state's tensors.
 
     Raises:
         ModelError: The model cannot be traced; the message names the part.
         MissingDependencyError: onnx or onnxscript is not installed.
     """
-    features = torch.zeros(1, frames, model.frontend.output_dim)
-    places = range(len(network.tensors))
-    return _traced(
-        model,
-        folded(network.eval()),
-        (features, [tensor.clone() for tensor in network.tensors]),
-        None,
-        ["features", *(f"state_{place}" for place in places)],
-        [said, *(f"next_state_{place}" for place in places)],
-    )
+    features = torch.zeros(1, plan.frames, check_frontend(model.frontend).static_dim)
+    tensors = [tensor.clone() for tensor in plan.network.tensors]
+    example: tuple[Any, ...] = (features, tensors)
+    names = ["features", *(f"state_{place}" for place in range(len(tensors)))]
+    if plan.first:
+        example, names = (*example, torch.full((1,), plan.frames)), [*names, "frames"]
+    network = folded(plan.network.eval())
+    return _traced(model, network, example, None, names, _stream_outputs(plan, said))
+
+
+def trace_start(model: SpeechModel, plan: StreamPlan, said: str) -> Any:
+    """An ``onnx.ModelProto`` of the first block of static features (1, T, F), where it is longer.
+
+    Raises:
+        ModelError: The model cannot be traced; the message names the part.
+        MissingDependencyError: onnx or onnxscript is not installed.
+    """
+    features = torch.zeros(1, plan.first, check_frontend(model.frontend).static_dim)
+    network = folded(StartNetwork(plan.network).eval())
+    example = (features, torch.full((1,), plan.first))
+    names = ["features", "frames"]
+    return _traced(model, network, example, None, names, _stream_outputs(plan, said))
+
+
+def _stream_outputs(plan: StreamPlan, said: str) -> list[str]:
+    return [said, *(f"next_state_{place}" for place in range(len(plan.network.tensors)))]
 
 
 def _traced(

@@ -10,40 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from seqlab.errors import ModelError
-from seqlab.frontend.normalize import GlobalCMVN, Normalizer
+from seqlab.export.stages import Stages, traceable
 from seqlab.heads.keyword import KeywordHead
 from seqlab.model import SpeechModel
 
-__all__ = ["StreamNetwork", "WholeNetwork", "flatten", "traceable"]
-
-
-class _Scale(nn.Module):
-    """What a fitted ``GlobalCMVN`` does, without asking whether it is fitted."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, normalizer: GlobalCMVN) -> None:
-        super().__init__()
-        self.register_buffer("mean", normalizer.mean.clone())
-        self.register_buffer("std", normalizer.std.clone())
-
-    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        # What lies beyond the lengths is cleared by every encoder.
-        return (features - self.mean) / self.std
-
-
-def traceable(normalizer: Normalizer | None) -> nn.Module | None:
-    """The normaliser as a module whose course depends on no value.
-
-    Raises:
-        ModelError: It was not fitted.
-    """
-    if not isinstance(normalizer, GlobalCMVN):
-        return normalizer
-    if not bool(normalizer.fitted):
-        raise ModelError("GlobalCMVN has no statistics; train the model before it is exported")
-    return _Scale(normalizer)
+__all__ = ["StartNetwork", "StreamNetwork", "WholeNetwork", "flatten"]
 
 
 class WholeNetwork(nn.Module):
@@ -63,7 +34,7 @@ class WholeNetwork(nn.Module):
 
 
 class StreamNetwork(nn.Module):
-    """A block of features and the state's tensors to what the head says, and the new tensors.
+    """A block of static features and the state's tensors to what the head says, and the new ones.
 
     Posteriors (1, T', C) of a classifier, log-probabilities of a recogniser. A classifier other
     than ``KeywordHead`` judges the last ``width`` encoded frames at each of them.
@@ -73,12 +44,12 @@ class StreamNetwork(nn.Module):
         width: Encoded frames that are judged.
 
     Raises:
-        ModelError: A part of the state begins with other than zeros.
+        ModelError: A part of the state begins with other than zeros, or the normaliser is unknown.
     """
 
     def __init__(self, model: SpeechModel, width: int) -> None:
         super().__init__()
-        self.model, self.normalizer, self.width = model, traceable(model.normalizer), width
+        self.model, self.stages, self.width = model, Stages(model), width
         self.template = self.initial_state()
         self.tensors = [tensor for tensor in flatten(self.template) if tensor.numel()]
         for tensor in self.tensors:
@@ -88,40 +59,66 @@ class StreamNetwork(nn.Module):
                     "an export cannot say"
                 )
 
-    def initial_state(self) -> tuple[Any, Any]:
-        """State of encoder and head before the first frame."""
+    def initial_state(self) -> tuple[Any, Any, Any]:
+        """State of stages, encoder and head before the first frame."""
         head: Any = ()
         if isinstance(self.model.head, KeywordHead):
             head = self.model.head.initial_posterior_state()
         elif self.model.head.output == "label":
             head = torch.zeros(1, self.width - 1, self.model.encoder.output_dim)
-        return self.model.encoder.initial_state(), head
+        return self.stages.initial(), self.model.encoder.initial_state(), head
 
-    def forward(self, features: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """What the head says, and the new tensors."""
-        said, state = self.advance(features, unflatten(self.template, tensors))
+    def forward(
+        self, features: Tensor, tensors: Sequence[Tensor], frames: Tensor | None = None
+    ) -> list[Tensor]:
+        """What the head says, and the new tensors; ``frames`` (1,) of the features are real."""
+        said, state = self.advance(features, unflatten(self.template, tensors), frames)
         return [said, *(tensor for tensor in flatten(state) if tensor.numel())]
 
-    def advance(self, features: Tensor, state: tuple[Any, Any]) -> tuple[Tensor, tuple[Any, Any]]:
-        """What the head says of the next features (1, T, F), and the new state."""
-        if self.normalizer is not None:
-            lengths = torch.full((1,), features.shape[1])
-            features = self.normalizer(features, lengths)
+    def advance(
+        self,
+        features: Tensor,
+        state: tuple[Any, Any, Any],
+        frames: Tensor | None = None,
+        begins: bool = False,
+    ) -> tuple[Tensor, tuple[Any, Any, Any]]:
+        """What the head says of the next static features (1, T, F), and the new state."""
+        features, stages = self.stages(features, state[0], frames, begins)
         between = self.model.between()
         looked: dict[str, Any] = {} if between is None else {"between": between}
-        encoded, encoder = self.model.encoder.step(features, state[0], **looked)
-        head = self.model.head
+        encoded, encoder = self.model.encoder.step(features, state[1], **looked)
+        said, head = self._said(encoded, state[2])
+        return said, (stages, encoder, head)
+
+    def _said(self, encoded: Tensor, state: Any) -> tuple[Tensor, Any]:
+        head, count = self.model.head, encoded.shape[1]
         if isinstance(head, KeywordHead):
-            posteriors, after = head.posterior_step(encoded, state[1])
-            return posteriors, (encoder, after)
-        if head.output == "label":
-            every = torch.cat([state[1], encoded], 1)[0]
-            count = encoded.shape[1]
-            place = torch.arange(count).unsqueeze(1) + torch.arange(self.width)
-            windows = every.index_select(0, place.flatten()).reshape(count, self.width, -1)
-            log_probs = head(windows, torch.full((count,), self.width))
-            return log_probs.exp().unsqueeze(0), (encoder, every[count:].unsqueeze(0))
-        return head(encoded, torch.full((1,), encoded.shape[1])), (encoder, state[1])
+            return head.posterior_step(encoded, state)
+        if head.output != "label":
+            return head(encoded, torch.full((1,), count)), state
+        every = torch.cat([state, encoded], 1)[0]
+        place = torch.arange(count).unsqueeze(1) + torch.arange(self.width)
+        windows = every.index_select(0, place.flatten()).reshape(count, self.width, -1)
+        log_probs = head(windows, torch.full((count,), self.width))
+        return log_probs.exp().unsqueeze(0), every[count:].unsqueeze(0)
+
+
+class StartNetwork(nn.Module):
+    """The first block of a stream whose stages wait for frames: static features to all tensors.
+
+    Args:
+        network: That goes on from there.
+    """
+
+    def __init__(self, network: StreamNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, features: Tensor, frames: Tensor) -> list[Tensor]:
+        """What the head says, and the first tensors; ``frames`` (1,) of the features are real."""
+        state = self.network.initial_state()
+        said, state = self.network.advance(features, state, frames, begins=True)
+        return [said, *(tensor for tensor in flatten(state) if tensor.numel())]
 
 
 def flatten(state: Any) -> list[Tensor]:

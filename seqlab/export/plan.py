@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ import torch
 from seqlab.checks import check_range
 from seqlab.errors import ModelError, SeqlabError
 from seqlab.export.network import StreamNetwork, plain_values
-from seqlab.frontend.normalize import GlobalCMVN
+from seqlab.frontend.onnx.export import check_frontend
 from seqlab.frontend.onnx.stream import StreamStart, stream_start
 from seqlab.heads.keyword import KeywordHead
 from seqlab.inference.encoding import why_not_streamed
@@ -27,10 +28,8 @@ def why_not_exported(model: SpeechModel) -> str | None:
     if model.head.output == "tokens":
         return (
             f"{name} says one token at a time, which no single graph does; export a model with "
-            "CTCHead, ClassifierHead or KeywordHead"
+            "CTCHead, ClassifierHead, KeywordHead or EventHead"
         )
-    if model.head.output == "events":
-        return f"{name} gives events, whose export is not offered; export another model"
     return None
 
 
@@ -44,6 +43,10 @@ class StreamPlan:
         block: Samples in a block.
         warm_up: Encoded frames before a whole window was heard.
         network: What is traced.
+        first: Features in the first block, where it is longer than the others; else 0.
+        ahead: Features that frames wait for, of those in the first block.
+        drains: Whether the end of the sound completes what waits; the frames of other edges than
+            "snip" read samples beyond it.
     """
 
     start: StreamStart
@@ -51,6 +54,9 @@ class StreamPlan:
     block: int
     warm_up: int
     network: StreamNetwork
+    first: int = 0
+    ahead: int = 0
+    drains: bool = False
 
 
 def plan_stream(model: SpeechModel, block_s: float, window_s: float) -> StreamPlan:
@@ -71,11 +77,6 @@ def plan_stream(model: SpeechModel, block_s: float, window_s: float) -> StreamPl
     reason = why_not_exported(model) or why_not_streamed(model)
     if reason is not None:
         raise ModelError(f"this model cannot be exported for streams: {reason}")
-    if model.normalizer is not None and not isinstance(model.normalizer, GlobalCMVN):
-        raise ModelError(
-            f"{type(model.normalizer).__name__} cannot be exported for streams, only GlobalCMVN or "
-            "no normalizer; train with one of these, or export with --offline"
-        )
     start = stream_start(model.frontend)
     unit, frame_s = unit_of(model), model.frame_s
     count = max(1, round(block_s / frame_s))
@@ -83,16 +84,31 @@ def plan_stream(model: SpeechModel, block_s: float, window_s: float) -> StreamPl
     windowed = model.head.output == "label" and not isinstance(model.head, KeywordHead)
     width = max(1, round(window_s / frame_s)) if windowed else 1
     network = StreamNetwork(model, width).eval()
-    _check_steady(model, network, frames, count)
-    return StreamPlan(start, frames, count * unit, width - 1, network)
+    first, ahead = _first_block(model, network), network.stages.ahead
+    _check_steady(model, network, frames, count, first)
+    drains = check_frontend(model.frontend).layout.edges == "snip"
+    return StreamPlan(start, frames, count * unit, width - 1, network, first, ahead, drains)
 
 
-def _check_steady(model: SpeechModel, network: StreamNetwork, frames: int, count: int) -> None:
+def _first_block(model: SpeechModel, network: StreamNetwork) -> int:
+    """Features in a first block that is longer than the others; 0: it is not."""
+    if not network.stages.waits:
+        return 0
+    unit = unit_of(model) // model.frontend.hop_length
+    return math.ceil(network.stages.least / unit) * unit + network.stages.ahead
+
+
+def _check_steady(
+    model: SpeechModel, network: StreamNetwork, frames: int, count: int, first: int
+) -> None:
     """Raise ModelError unless every block gives as many frames and leaves a state as large."""
     name, state = type(model.encoder).__name__, network.initial_state()
     wanted = plain_values(state)
-    features = torch.zeros(1, frames, model.frontend.output_dim)
+    features = torch.zeros(1, frames, check_frontend(model.frontend).static_dim)
     with torch.no_grad():
+        if first:
+            long = features.new_zeros(1, first, features.shape[2])
+            state = network.advance(long, state, begins=True)[1]
         for _ in range(2):
             said, state = network.advance(features, state)
             if said.shape[1] != count:

@@ -15,12 +15,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from seqlab.deploy.sessions import Array, require_runtime
 from seqlab.errors import ModelError
+from seqlab.export.network import StartNetwork
 from seqlab.export.plan import StreamPlan
+from seqlab.frontend.onnx.export import check_frontend
 from seqlab.frontend.onnx.graph import require
 from seqlab.model import SpeechModel
 
@@ -43,21 +46,37 @@ def whole_feeds(model: SpeechModel, recordings: Sequence[Tensor]) -> list[Feed]:
     return feeds
 
 
-def stream_feeds(model: SpeechModel, plan: StreamPlan, recordings: Sequence[Tensor]) -> list[Feed]:
-    """What the network for streams is fed: blocks of features with the states before them."""
+def stream_feeds(
+    model: SpeechModel, plan: StreamPlan, recordings: Sequence[Tensor]
+) -> tuple[list[Feed], list[Feed]]:
+    """What the networks for the first block, if it is longer, and for the others are fed.
+
+    That is blocks of static features with the states before them.
+    """
+    first: list[Feed] = []
     feeds: list[Feed] = []
+    width, start = check_frontend(model.frontend).static_dim, StartNetwork(plan.network)
     for recording in recordings:
         tensors = list(plan.network.tensors)
         with torch.inference_mode():
             features, _ = model.frontend(recording[None], torch.tensor([len(recording)]))
+            features = features[:, :, :width]
+            extra: Feed = {}
+            if plan.first:
+                long, count = features[:, : plan.first], torch.full((1,), plan.first)
+                if long.shape[1] < plan.first:
+                    continue
+                first.append({"features": long.numpy(), "frames": count.numpy()})
+                tensors, features = start(long, count)[1:], features[:, plan.first :]
+                extra = {"frames": np.full(1, plan.frames)}
             for block in torch.split(features, plan.frames, dim=1):
                 if block.shape[1] < plan.frames:
                     break
                 states = {f"state_{place}": t.numpy() for place, t in enumerate(tensors)}
-                feeds.append({"features": block.numpy(), **states})
+                feeds.append({"features": block.numpy(), **states, **extra})
                 tensors = plan.network(block, tensors)[1:]
     step = max(1, len(feeds) // _MOST)
-    return feeds[::step][:_MOST]
+    return first[:_MOST], feeds[::step][:_MOST]
 
 
 class _Reader:

@@ -80,8 +80,12 @@ def _constants(network: Any, names: Sequence[str], width: int) -> dict[str, bool
         probe.graph.output.append(require("onnx").helper.make_empty_tensor_value_info(name))
     seen: dict[str, set[bool]] = {name: set() for name in names}
     session = _session(probe)
-    for frames in _FRAMES:
-        for name, value in zip(names, session.run(names, _feed(frames, width)), strict=True):
+    feeds = [_feed(frames, width) for frames in _FRAMES]
+    for broken in (np.nan, np.inf):  # what looks at values is no mask
+        feeds.append(_feed(40, width))
+        feeds[-1]["features"][0, 7, 0] = broken
+    for feed in feeds:
+        for name, value in zip(names, session.run(names, feed), strict=True):
             seen[name].update(np.unique(value).tolist())
     return {name: values.pop() for name, values in seen.items() if len(values) == 1}
 

@@ -11,7 +11,7 @@ from seqlab.checks import check_at_least
 from seqlab.errors import SeqlabError
 from seqlab.frontend.normalize import Normalizer, check_features, check_streams, finite_frames
 
-_LEAST_VARIANCE = 1e-10  # Kaldi's floor
+LEAST_VARIANCE = 1e-10  # Kaldi's floor
 _BLOCK = 2048  # frames normalised in one go
 
 
@@ -187,6 +187,6 @@ class SlidingCMVN(Normalizer):
         result = frames - mean
         if self.variance:
             variance = sums[..., width : 2 * width] / count - mean.square()
-            result = result / variance.clamp_min(_LEAST_VARIANCE).sqrt()
+            result = result / variance.clamp_min(LEAST_VARIANCE).sqrt()
             result = torch.where((count > 1) | ~frames.isfinite(), result, 0)
         return result.to(frames.dtype)

@@ -1,4 +1,4 @@
-"""Events in recordings of any length: heard in windows, decoded as a whole."""
+"""Events in recordings of any length, heard in windows, and in streams."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqlab.audio import read_blocks
-from seqlab.checks import check_range
+from seqlab.audio_file import Samples
+from seqlab.decoding.event_stream import EventStream
 from seqlab.decoding.events import EventSettings, find_events
 from seqlab.errors import ModelError
 from seqlab.events.event import Event
+from seqlab.events.windows import overlapping_windows
+from seqlab.inference.encoding import EncodedStream
 from seqlab.model import SpeechModel
 from seqlab.recordings import evaluating
 
@@ -72,44 +75,64 @@ def event_probabilities(
         ModelError: The model finds no events.
         SeqlabError: A value is out of range.
     """
-    if model.task != "detection":
-        raise ModelError(f"a model for {model.task} finds no events; train one with an EventHead")
-    check_range("window_s", window_s, 1, 3600, "30 is usual")
-    check_range("margin_s", margin_s, 0.1, window_s / 4, "3 is usual")
-    step = max(1, round(model.frame_s * model.sample_rate))
-    margin = round(margin_s / model.frame_s)
-    parts = []
+    _check_task(model)
+    samples = (block.numpy() for block in blocks)
+    unit = max(1, round(model.frame_s * model.sample_rate))
+    windows = overlapping_windows(samples, unit, model.sample_rate, window_s, margin_s)
     with evaluating(model), torch.inference_mode():
-        for window, first, last in _windows(
-            blocks, round(window_s / model.frame_s) * step, margin * step
-        ):
-            heard = _heard(model, window)
-            start = 0 if first else margin
-            parts.append(heard[start:] if last else heard[start : len(window) // step - margin])
+        parts = [_heard(model, w.samples)[w.first : w.last] for w in windows]
     return np.concatenate(parts)
 
 
-def _windows(
-    blocks: Iterable[Tensor], size: int, margin: int
-) -> Iterator[tuple[Tensor, bool, bool]]:
-    """Windows (N,) of ``size`` samples, overlapping by two margins, and which is first and last.
+def live_events(
+    model: SpeechModel, blocks: Iterable[Tensor], settings: EventSettings | None = None
+) -> Iterator[Event]:
+    """Events in a stream, each as soon as nothing to come can change it; in bounded memory.
 
-    The last one is as long as is left, up to half as much again.
+    Args:
+        model: Of events, whose encoder, normalizer and front end can stream.
+        blocks: Samples (N,) at the model's rate, of any length.
+        settings: See ``events_of_file``.
+
+    Raises:
+        ModelError: The model finds no events, or cannot stream; the message says what to do.
+        SeqlabError: A threshold is for no label.
     """
-    held, first = torch.zeros(0), True
+    _check_task(model)
+    frames = EncodedStream(model)
+    stream = EventStream(model.tokenizer.tokens, model.frame_s, settings)
+    listener, state = frames.initial_state(), stream.initial_state()
     for block in blocks:
-        held = torch.cat([held, block])
-        while len(held) > size + size // 2:
-            yield held[:size], first, False
-            held, first = held[size - 2 * margin :], False
-    yield held, first, True
+        encoded, listener = frames.step(block, listener)
+        found, state = stream.step(_said(model, encoded), state)
+        yield from found
+    found, state = stream.step(_said(model, frames.flush(listener)), state)
+    yield from found
+    yield from stream.flush(state)
 
 
-def _heard(model: SpeechModel, window: Tensor) -> NDArray[np.float64]:
+def _check_task(model: SpeechModel) -> None:
+    if model.task != "detection":
+        raise ModelError(f"a model for {model.task} finds no events; train one with an EventHead")
+
+
+def _said(model: SpeechModel, encoded: Tensor) -> NDArray[np.float64]:
+    """Probabilities (T', C) of encoded frames (1, T', D)."""
+    lengths = torch.tensor([encoded.shape[1]], device=encoded.device)
+    with evaluating(model), torch.inference_mode():
+        log_probs: Tensor = model.head(encoded, lengths)
+    return _probabilities(log_probs[0])
+
+
+def _probabilities(log_probs: Tensor) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = log_probs.double().exp().clamp(max=1).cpu().numpy()
+    return found
+
+
+def _heard(model: SpeechModel, samples: Samples) -> NDArray[np.float64]:
     """Probabilities (T', C) of a window (N,)."""
-    lengths = torch.tensor([len(window)])
+    window, lengths = torch.from_numpy(samples), torch.tensor([len(samples)])
     if int(model.output_lengths(lengths)) == 0:
         return np.zeros((0, len(model.tokenizer)))
     log_probs, _ = model(window[None].to(model.device), lengths.to(model.device))
-    probabilities: NDArray[np.float64] = log_probs[0].double().exp().clamp(max=1).cpu().numpy()
-    return probabilities
+    return _probabilities(log_probs[0])

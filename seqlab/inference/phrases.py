@@ -8,19 +8,15 @@ from typing import BinaryIO
 
 from seqlab.audio import read_blocks
 from seqlab.decoding.keyword import Detection, DetectorSettings
-from seqlab.decoding.phrase_detector import PhraseDetector
-from seqlab.decoding.phrases import PhraseSearch
-from seqlab.errors import ModelError
+from seqlab.decoding.typed_phrases import phrase_detector
 from seqlab.inference.gate import Gate
 from seqlab.inference.log_probs import log_prob_stream
 from seqlab.inference.spotting import Spotter, spot_blocks
 from seqlab.model import SpeechModel
-from seqlab.text.phrases import edge_tokens, spell_phrase
 
 __all__ = ["PhraseSpotter", "spot_phrases"]
 
 _BLOCK_S = 5.0
-_PAUSE_S, _QUIET_S = 0.5, 0.3
 
 
 class PhraseSpotter(Spotter):
@@ -55,24 +51,11 @@ class PhraseSpotter(Spotter):
         block_s: float = 0.1,
     ) -> None:
         stream = log_prob_stream(model, window_s=window_s, hop_s=hop_s)
-        tokenizer = model.tokenizer
-        if tokenizer.blank is None:
-            raise ModelError(f"{type(tokenizer).__name__} has no blank; phrases need a CTC model")
-        self.phrases = [spell_phrase(tokenizer, phrase) for phrase in phrases]
-        frame_s = stream.unit / model.sample_rate
-        search = PhraseSearch(
-            [phrase.spellings for phrase in self.phrases],
-            len(tokenizer),
-            tokenizer.blank,
-            edges=edge_tokens(tokenizer),
-            pause=round(_PAUSE_S / frame_s),
-            quiet=max(1, round(_QUIET_S / frame_s)),
-        )
-        detector = PhraseDetector(
-            search, [phrase.text for phrase in self.phrases], frame_s, settings
+        self.phrases, detector = phrase_detector(
+            model.tokenizer, phrases, stream.unit / model.sample_rate, settings
         )
         super().__init__(stream, detector, model.sample_rate, block_s)
-        self._normalize = tokenizer.normalize
+        self._normalize = model.tokenizer.normalize
 
     @property
     def warnings(self) -> list[str]:

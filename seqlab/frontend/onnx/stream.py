@@ -44,11 +44,6 @@ def stream_start(frontend: Frontend) -> StreamStart:
             f"dynamic_range={options.dynamic_range} of {name} needs the whole utterance, so it "
             "cannot be exported for streams; set dynamic_range=None"
         )
-    if options.delta_order:
-        raise SeqlabError(
-            f"delta_order={options.delta_order} of {name} cannot be exported for streams, for "
-            "deltas wait for frames to come; set delta_order=0 and let the network see neighbours"
-        )
     lead = layout.win_length - layout.hop_length
     if lead < 0 or layout.left < 0:
         raise SeqlabError(
@@ -67,10 +62,11 @@ def stream_model(frontend: Frontend, frames: int, opset: int, double: bool = Tru
     """An ``onnx.ModelProto`` that gives ``frames`` frames for every block of samples.
 
     It maps ``waveform`` (1, frames * hop_length) and ``samples`` (1, lead) to ``features``
-    (1, frames, F) and ``next_samples`` (1, lead). ``stream_start`` says what the first state is.
+    (1, frames, F), static ones before deltas, and ``next_samples`` (1, lead). ``stream_start``
+    says what the first state is.
 
     Args:
-        frontend: ``LogMel``, ``MFCC``, ``PLP`` or ``Spectrogram``, without dither and deltas.
+        frontend: ``LogMel``, ``MFCC``, ``PLP`` or ``Spectrogram``, without dither.
         frames: in a block, at least 1.
         opset: version of the ONNX operators, 18 to 21.
         double: see ``export_onnx``.
@@ -90,7 +86,7 @@ def stream_model(frontend: Frontend, frames: int, opset: int, double: bool = Tru
     onnx = require("onnx")
     describe, kind = onnx.helper.make_tensor_value_info, onnx.TensorProto.FLOAT
     inputs = [describe("waveform", kind, [1, frames * hop])]
-    outputs = [describe("features", kind, [1, frames, framed.output_dim])]
+    outputs = [describe("features", kind, [1, frames, framed.static_dim])]
     if lead:
         inputs.append(describe("samples", kind, [1, lead]))
         outputs.append(describe("next_samples", kind, [1, lead]))
