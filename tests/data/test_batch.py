@@ -254,6 +254,18 @@ class TestAugmentation:
         assert max(befores) in range(1400, 1601) and min(befores) < 200
         assert max(afters) in range(700, 801) and min(afters) < 100
 
+    def test_noise_covers_moved_edges(self) -> None:
+        config = AugmentConfig(edges_s=0.1, colored_noise_snr_db=(20.0, 20.0))
+        quiet = WaveformAugmenter(AugmentConfig(edges_s=0.1), 8000)
+        lengths = []
+        for number in range(10):
+            moved = quiet(torch.ones(800), np.random.default_rng(number))
+            noisy = WaveformAugmenter(config, 8000)(torch.ones(800), np.random.default_rng(number))
+            assert len(noisy) == len(moved)
+            assert (noisy != 0).float().mean() > 0.99
+            lengths.append(int((moved == 0).sum()))
+        assert max(lengths) > 400  # silence was added, and no sample of it is left
+
     def test_an_empty_or_missing_manifest(self, tmp_path) -> None:
         write_manifest([], tmp_path / "none.jsonl")
         with pytest.raises(DataError, match=r"augment\.noise: none\.jsonl is empty"):
