@@ -12,9 +12,8 @@ import numpy as np
 
 from seqlab.data import speech_programs
 from seqlab.data._synthesis import in_phonemes
-from seqlab.data.corpora._layout import audio_files, split_by_hash
-from seqlab.data.manifest import Utterance, from_file, read_manifest
-from seqlab.data.sections import without_phrases
+from seqlab.data.corpora._given import in_halves, noises_in, speech_without
+from seqlab.data.manifest import Utterance, read_manifest
 from seqlab.data.speech_programs import find_voices
 from seqlab.data.synthetic import TABLE, Plan, cached_corpus, default_voices
 from seqlab.data.table import read_table
@@ -91,7 +90,11 @@ def prepare(
     near = [u for u in splits["dev"] if u.label == UNKNOWN_LABEL]
     splits["judged"] = near + _first(splits["other_dev"], _MOST_JUDGED_S)
     labels = list(dict.fromkeys(saying.label for saying in sayings if saying.label))
-    return splits | _given("noise", _noise(noise)) | _given("negatives", _speech(negatives, labels))
+    return (
+        splits
+        | in_halves("noise", noises_in(noise))
+        | in_halves("negatives", speech_without(labels, negatives))
+    )
 
 
 def voice_plans(
@@ -156,7 +159,7 @@ def check_options(
     negatives: str = "",
 ) -> None:
     """Raise DataError where an option of ``prepare`` is out of range or cannot be read."""
-    _noise(noise)
+    noises_in(noise)
     if programs:
         find_voices(programs)
     if negatives:
@@ -283,33 +286,3 @@ def _first(utterances: Iterable[Utterance], most_s: float) -> list[Utterance]:
     every = list(utterances)
     total_s = sum(u.duration_s for u in every)
     return every[:: max(1, round(total_s / most_s))]
-
-
-def _noise(folder: str) -> list[Utterance]:
-    if not folder:
-        return []
-    files = audio_files(Path(folder))
-    if not files:
-        raise DataError(f"noise {folder!r} must be a folder of audio files; it holds none")
-    return [from_file(path, path.relative_to(folder).as_posix()) for path in files]
-
-
-def _speech(manifest: str, labels: Sequence[str]) -> list[Utterance]:
-    if not manifest:
-        return []
-    kept = without_phrases(read_manifest(manifest), labels)
-    if not kept:
-        raise DataError(f"negatives {manifest!r} must hold speech without the phrases; it has none")
-    return kept
-
-
-def _given(name: str, recordings: Sequence[Utterance]) -> dict[str, list[Utterance]]:
-    """Recordings of a user in two halves, none of whose speakers or files is in both."""
-    kinds = split_by_hash([u.speaker or u.path for u in recordings], 0.5, 0.0, 0)
-    if name == "negatives" and "dev" not in kinds.values():  # too few: the threshold needs them
-        kinds = dict.fromkeys(kinds, "dev")
-    found: dict[str, list[Utterance]] = {}
-    for utterance in recordings:
-        kind = kinds[utterance.speaker or utterance.path]
-        found.setdefault(f"{name}_{kind}", []).append(utterance)
-    return found
