@@ -69,6 +69,47 @@ def test_masks_and_corrections_are_left_out() -> None:
         np.testing.assert_array_equal(one, other)
 
 
+def averaging(divisor: str) -> Any:
+    """Features, as an image of one bin twice as wide, to their mean over frames and bins."""
+    graph, kinds = Graph(18), onnx.TensorProto
+    describe = onnx.helper.make_tensor_value_info
+    total = graph("Squeeze", graph("Shape", "features", start=1, end=2), [0])
+    valid = graph("Less", graph("Range", 0, total, 1), graph("Unsqueeze", "lengths", [1]))
+    features = graph("Where", graph("Unsqueeze", valid, [2]), "features", 0.0)
+    image = graph("Unsqueeze", graph("Transpose", features, perm=[0, 2, 1]), [2])
+    bins = graph("ReduceMean", graph("Concat", image, image, axis=2), [2], keepdims=0)
+    frames = graph("Transpose", bins, perm=[0, 2, 1])
+    count = graph.cast(graph("Unsqueeze", graph("Max", divisor, 1), [1]), "FLOAT")
+    graph("Div", graph("ReduceSum", frames, [1], keepdims=0), count, name="log_probs")
+    graph("Identity", "lengths", name="output_lengths")
+    inputs = [
+        describe("features", kinds.FLOAT, ["batch", "frames", WIDTH]),
+        describe("lengths", kinds.INT64, ["batch"]),
+    ]
+    outputs = [
+        describe("log_probs", kinds.FLOAT, ["batch", WIDTH]),
+        describe("output_lengths", kinds.INT64, ["batch"]),
+    ]
+    if divisor != "lengths":  # a count that is not the frames'
+        graph("Add", "lengths", 1, name=divisor)
+        graph._nodes.insert(0, graph._nodes.pop())
+    return graph.model(inputs, outputs, {})
+
+
+def test_means_over_all_frames_are_one_operator() -> None:
+    plain = without_masks(averaging("lengths"), WIDTH)
+    kinds = [node.op_type for node in plain.graph.node]
+    assert "GlobalAveragePool" in kinds and "ReduceSum" not in kinds and "Div" not in kinds
+    for one, other in zip(
+        run(averaging("lengths"), made(2, 21), [21, 21]),
+        run(plain, made(2, 21), [21, 21]),
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-6)
+    other = without_masks(averaging("more"), WIDTH)  # which the same mean would not be
+    assert "Div" in [node.op_type for node in other.graph.node]
+
+
 def test_what_depends_on_values_stays() -> None:
     plain = without_masks(network(of_values=True), WIDTH)
     assert [node.op_type for node in plain.graph.node].count("Where") == 1
