@@ -64,7 +64,7 @@ def labels(folder: Path, split: str) -> collections.Counter:
 
 def background_spans(folder: Path) -> dict[str, list[Utterance]]:
     return {
-        split: [u for u in read_manifest(folder / f"{split}.jsonl.gz") if u.label == "_silence_"]
+        split: [u for u in read_manifest(folder / f"{split}.jsonl.gz") if u.label == "<silence>"]
         for split in ("train", "dev", "test")
     }
 
@@ -74,10 +74,10 @@ def test_twelve_classes(archive: Path, tmp_path: Path) -> None:
     for split in ("train", "dev", "test"):
         counts = labels(tmp_path / "dest", split)
         # 20 command words a split; ten per cent of them, rounded up, are 2
-        assert counts == {**dict.fromkeys(COMMANDS, 2), "_silence_": 2, "_unknown_": 2}
+        assert counts == {**dict.fromkeys(COMMANDS, 2), "<silence>": 2, "<unknown>": 2}
     assert summary.speaker_overlap == {}
     unknown = [
-        u for u in read_manifest(tmp_path / "dest" / "train.jsonl.gz") if u.label == "_unknown_"
+        u for u in read_manifest(tmp_path / "dest" / "train.jsonl.gz") if u.label == "<unknown>"
     ]
     assert all(Path(u.path).parent.name in DIGITS + OTHERS for u in unknown)
 
@@ -91,7 +91,7 @@ def test_silences_of_splits_do_not_overlap(archive: Path, tmp_path: Path) -> Non
         for utterance in found:
             assert utterance.duration_s == 1.0
             assert low <= utterance.start_s and utterance.start_s + 1 <= high
-    assert "_unknown_" not in labels(tmp_path / "dest", "train")
+    assert "<unknown>" not in labels(tmp_path / "dest", "train")
 
 
 def test_the_same_again_and_another_seed(archive: Path, tmp_path: Path) -> None:

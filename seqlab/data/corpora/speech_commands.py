@@ -11,6 +11,7 @@ from seqlab.data.corpora._layout import hash_fraction, require_folder, wrong_lay
 from seqlab.data.manifest import Utterance, cut, from_file
 from seqlab.data.table import read_lines
 from seqlab.errors import DataError
+from seqlab.text.vocabulary import SILENCE_LABEL, UNKNOWN_LABEL
 
 COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -52,12 +53,16 @@ def prepare(
     seed: int = 59185,
     test_folder: str = "",
 ) -> dict[str, list[Utterance]]:
-    """Splits of Google Speech Commands v1 or v2 for a set of classes.
+    """Splits of Google Speech Commands v1 or v2 for a set of classes, and ``noise_train``.
+
+    The latter are the background recordings, but for the ends that dev and test have, for
+    ``data.augment.noise`` of a recipe. The classes of the archive's folders ``_silence_`` and
+    ``_unknown_`` are called ``<silence>`` and ``<unknown>``, as everywhere else here.
 
     Args:
         source: the unpacked archive. Splits follow ``validation_list.txt`` and
             ``testing_list.txt`` where they are, else the hash rule that made them.
-        classes: 12: ten commands, ``_silence_`` and ``_unknown_``; 20: the twenty core words;
+        classes: 12: ten commands, ``<silence>`` and ``<unknown>``; 20: the twenty core words;
             30: all words of version 1; 35: all words of version 2.
         silence_percent: with 12 classes, silences for each hundred command words of a split.
         unknown_percent: with 12 classes, other words for each hundred command words.
@@ -94,9 +99,11 @@ def prepare(
             unknown = [path for path in paths if path.parent.name not in words]
             count = math.ceil(len(chosen) * unknown_percent / 100)
             silences = math.ceil(len(chosen) * silence_percent / 100)
-            chosen += [_word(path, UNKNOWN) for path in _drawn(unknown, count, seed)]
+            chosen += [_word(path, UNKNOWN_LABEL) for path in _drawn(unknown, count, seed)]
             chosen += _silences(source, split, silences, seed)
         splits[split] = chosen
+    if "train" in splits:
+        splits["noise_train"] = _noise(source)
     return {split: chosen for split, chosen in splits.items() if chosen}
 
 
@@ -170,7 +177,7 @@ def _silences(source: Path, split: str, count: int, seed: int) -> list[Utterance
     if count == 0:
         return []
     recordings = [
-        from_file(path, f"{SILENCE}/{path.stem}", label=SILENCE)
+        from_file(path, f"{SILENCE}/{path.stem}", label=SILENCE_LABEL)
         for path in sorted((source / BACKGROUND).glob("*.wav"))
     ]
     low, high = _SPAN[split]
@@ -191,6 +198,15 @@ def _silences(source: Path, split: str, count: int, seed: int) -> list[Utterance
     return found
 
 
+def _noise(source: Path) -> list[Utterance]:
+    """The background recordings as far as training has them, without a label, to mix in."""
+    found = []
+    for path in sorted((source / BACKGROUND).glob("*.wav")):
+        whole = from_file(path, f"{BACKGROUND}/{path.stem}")
+        found.append(cut(whole, whole.id, 0.0, _SPAN["train"][1] * whole.duration_s))
+    return found
+
+
 def _test_archive(folder: Path) -> list[Utterance]:
     require_folder(folder, "the Speech Commands test set", "yes/, _silence_/, _unknown_/ and so on")
     found = []
@@ -200,5 +216,7 @@ def _test_archive(folder: Path) -> list[Utterance]:
             raise DataError(f"{folder / label} holds no .wav file; unpack the whole archive")
         for path in paths:
             speaker = _speaker(path.name) if "_nohash_" in path.name else None
-            found.append(from_file(path, f"test/{label}/{path.stem}", label=label, speaker=speaker))
+            own = {SILENCE: SILENCE_LABEL, UNKNOWN: UNKNOWN_LABEL}.get(label, label)
+            name = f"test/{label}/{path.stem}"
+            found.append(from_file(path, name, label=own, speaker=speaker))
     return found
