@@ -15,7 +15,7 @@ from seqlab.values import shown
 
 if TYPE_CHECKING:
     from seqlab.decoding.keyword import DetectorSettings
-    from seqlab.deploy.folder import SpottingFacts
+    from seqlab.deploy.facts import SpottingFacts
     from seqlab.inference.operating_point import OperatingPoint
     from seqlab.model import SpeechModel
 

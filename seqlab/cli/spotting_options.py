@@ -10,7 +10,7 @@ from seqlab.errors import DataError
 
 if TYPE_CHECKING:
     from seqlab.decoding.keyword import DetectorSettings
-    from seqlab.deploy.folder import SpottingFacts
+    from seqlab.deploy.facts import SpottingFacts
     from seqlab.inference.operating_point import OperatingPoint
 
 

@@ -10,13 +10,11 @@ from typing import Self
 import numpy as np
 
 from seqlab.audio_file import Samples
+from seqlab.deploy.facts import ExportFacts, SpottingFacts, StreamFacts
 from seqlab.deploy.folder import (
     OFFLINE_NAME,
     START_NAME,
     STREAM_NAME,
-    ExportFacts,
-    SpottingFacts,
-    StreamFacts,
     read_facts,
     read_graph,
     read_spotting,

@@ -80,5 +80,7 @@ def test_other_models_and_commands(call: Call, model: Path, wav: Path, keywords:
         assert outcome.code == 2 and "finds sound events; use seqlab events" in outcome.err
     outcome = call("spot", model, wav)
     assert outcome.code == 2 and len(outcome.lines) == 1
-    outcome = call("export", model, "-o", wav.parent / "exported")
-    assert outcome.code == 2 and "export is not offered" in outcome.err
+    outcome = call("events", model, "-")
+    assert outcome.code == 2 and "TCNEncoder looks ahead" in outcome.err
+    for files in ((), ("-", wav), (wav, "--microphone"), (wav, "--rate", "8000")):
+        assert call("events", model, *files).code == 2

@@ -186,7 +186,7 @@ def test_a_trained_model_spots_the_same(tmp_path: Path) -> None:
     files = sorted(Path(data, "an4", "audio").rglob("*.flac"))[::20]
     speech = torch.cat([load_audio(f, sample_rate=model.sample_rate)[0] for f in files])
     export_model(model, tmp_path / "x", recordings=[speech])
-    phrases = ["nineteen", "rub out", "enter", "twenty"]
+    phrases = ["nineteen", "rubout", "enter", "twenty"]
     chosen = DetectorSettings(threshold=0.4, smoothing_s=0.0, refractory_s=0.3)
     expected = list(torch_spot_blocks(PhraseSpotter(model, phrases, chosen), speech.split(80000)))
     spotter = ExportPhraseSpotter(ExportedModel(tmp_path / "x"), phrases, chosen)
