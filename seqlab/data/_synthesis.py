@@ -9,33 +9,19 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from seqlab.data._espeak import Espeak, Samples
+from seqlab.data._speech_plan import FORMAT, Plan, in_phonemes, is_of_program
 from seqlab.data.speech_programs import speak, voice_digest
 
-if TYPE_CHECKING:
-    from seqlab.data.synthetic import Plan
-
-FORMAT = 1  # raise it when the same plan gives other samples
 SAMPLE_RATE = 16000
 TABLE, RECORD = "manifest.tsv", "corpus.json"
 
 Audio = npt.NDArray[np.float64]
 _Place = tuple[int, int, int]  # numbers of voice, word and take
-
-
-def is_of_program(voice: str) -> bool:
-    """Whether it is the voice of another program, such as ``flite:slt``."""
-    return ":" in voice
-
-
-def in_phonemes(word: str) -> bool:
-    """Whether it stands in espeak-ng's names of phonemes, which no other program reads."""
-    return "[[" in word
 
 
 def write_corpus(plan: Plan, folder: Path) -> None:

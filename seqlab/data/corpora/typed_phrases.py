@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from seqlab.data import speech_programs
-from seqlab.data._synthesis import in_phonemes
+from seqlab.data._speech_plan import in_phonemes
 from seqlab.data.corpora._given import in_halves, noises_in, speech_without
 from seqlab.data.manifest import Utterance, read_manifest
 from seqlab.data.speech_programs import find_voices
