@@ -158,7 +158,7 @@ def test_voices_of_other_programs_say_what_they_can(monkeypatch: pytest.MonkeyPa
     """They are learnt from alone, and say no phonemes of espeak-ng."""
     found = [SpeechVoice(name, name, "0") for name in ("flite:slt", "mbrola:de1")]
     monkeypatch.setattr(typed_phrases, "find_voices", lambda wanted: found)
-    monkeypatch.setattr("seqlab.data.synthetic.check_voice", lambda voice: None)
+    monkeypatch.setattr("seqlab.data._speech_plan.check_voice", lambda voice: None)
 
     def say(text: str, voice: str) -> None:
         assert "[[" not in text
