@@ -57,7 +57,7 @@ def event_model(causal: bool) -> SpeechModel:
     normalizer = None if causal else UtteranceCMVN(variance=False)
     model = SpeechModel(frontend, encoder, head, tokenizer, normalizer).eval()
     with torch.no_grad():  # so that each class is there half of the time
-        encoded, lengths = model.encode(SOUND[None], torch.tensor([len(SOUND)]))
+        encoded, _ = model.encode(SOUND[None], torch.tensor([len(SOUND)]))
         said = head.linear(encoded[0])
         head.linear.weight.mul_(2 / said.std(0).unsqueeze(1))
         head.linear.bias.copy_(-head.linear(encoded[0]).median(0)[0] + head.linear.bias)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from seqlab.contracts import Frontend
+from seqlab.decoding.keyword import DetectorSettings
 from seqlab.encoders.separable import SeparableConvEncoder
 from seqlab.errors import SeqlabError
 from seqlab.frontend.base import FramedFrontend
@@ -27,8 +28,11 @@ from seqlab.frontend.normalize import GlobalCMVN, Normalizer, PeakReference, Utt
 from seqlab.frontend.pcen import PCEN
 from seqlab.frontend.sliding_cmvn import SlidingCMVN
 from seqlab.heads.ctc import CTCHead
+from seqlab.heads.keyword import KeywordHead
+from seqlab.inference.spotting import KeywordSpotter
+from seqlab.inference.spotting import spot_blocks as torch_spot_blocks
 from seqlab.model import SpeechModel
-from seqlab.text.tokenizers import CharacterTokenizer
+from seqlab.text.tokenizers import CharacterTokenizer, LabelTokenizer
 from tests.contract.discovery import implementations
 from tests.contract.invariants import settled
 from tests.export.models import RATE, real_recordings
@@ -37,6 +41,7 @@ pytest.importorskip("onnxscript", reason="the extra onnx is not installed")
 pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 
 from seqlab.deploy.model import ExportedModel
+from seqlab.deploy.spotting import ExportSpotter, spot_blocks
 from seqlab.deploy.streams import ExportStream
 from seqlab.export.export import export_model, made_recordings
 from seqlab.export.plan import plan_stream
@@ -182,6 +187,37 @@ def check_chunks(model: SpeechModel, exported: ExportedModel, recording: Tensor)
         np.testing.assert_allclose(found, whole[: len(found)], rtol=0, atol=1e-5)
 
     check()
+
+
+def test_keywords_by_a_front_end_that_waits(tmp_path: Path) -> None:
+    """Deltas, a window that slides and hysteresis: the detections are those of torch."""
+    sound = made_recordings(RATE, 8)[7]
+    frontend = LogMel(sample_rate=RATE, n_mels=12, delta_order=1)
+    made = model_of(frontend, SlidingCMVN(window=40, min_window=30))
+    head = KeywordHead(made.encoder.output_dim, 3, window=10, background=[0])
+    labels = LabelTokenizer(labels=["<unknown>", "go", "stop"])
+    model = SpeechModel(frontend, made.encoder, head, labels, made.normalizer).eval()
+    scores = torch.cat(list(KeywordSpotter(model).posteriors([sound])))
+    middle = {name: float(scores[:, i].median()) for i, name in ((1, "go"), (2, "stop"))}
+    chosen = DetectorSettings(0.5, middle, smoothing_s=0.0, release=1.0, refractory_s=0.1)
+    expected = list(torch_spot_blocks(KeywordSpotter(model, chosen), [sound]))
+    export_model(model, tmp_path / "x", recordings=[sound], offline=False, streaming=True)
+    exported = ExportSpotter(ExportedModel(tmp_path / "x"), chosen)
+    found = list(spot_blocks(exported, np.array_split(sound.numpy(), 7)))
+    assert len(expected) > 3
+    assert [(d.label, d.start_s, d.time_s) for d in found] == [
+        (d.label, d.start_s, d.time_s) for d in expected
+    ]
+    np.testing.assert_allclose([d.score for d in found], [d.score for d in expected], atol=1e-5)
+
+
+@pytest.mark.slow
+def test_int8_of_a_front_end_that_waits(tmp_path: Path) -> None:
+    frontend = LogMel(sample_rate=RATE, n_mels=12, delta_order=1)
+    model = model_of(frontend, SlidingCMVN(window=40, min_window=30))
+    heard = made_recordings(RATE, 4)
+    agreement = export_model(model, tmp_path / "x", recordings=heard, int8=True)
+    assert agreement.stream is not None and agreement.stream < 0.1
 
 
 def fed_in_pieces(stage: Any, features: Tensor, first: int, size: int) -> Tensor:
