@@ -199,6 +199,7 @@ def test_what_does_not_go_together(
         list(live_events(ExportedModel(tmp_path / "words"), [SOUND.numpy()]))
 
 
+@pytest.mark.slow
 def test_an_export_for_streams_alone_hears_files(tmp_path: Path, wav: Path) -> None:
     model = copy.deepcopy(MODELS["causal"])
     export_model(model, tmp_path / "x", recordings=[sound()], offline=False, streaming=True)

@@ -133,7 +133,7 @@ def normalizer_cases() -> list[tuple[str, Frontend, Normalizer | None]]:
 
 
 CASES = [*normalizer_cases(), *frontend_cases()]
-FAST = {"SlidingCMVN 2, deltas 2", "PCEN 0, deltas 0", "SlidingCMVN 0, deltas 0"}
+FAST = {"SlidingCMVN 2, deltas 2", "PCEN 0, deltas 0"}
 
 
 def test_discovery_knows_settings_for_each() -> None:
@@ -189,6 +189,7 @@ def check_chunks(model: SpeechModel, exported: ExportedModel, recording: Tensor)
     check()
 
 
+@pytest.mark.slow
 def test_keywords_by_a_front_end_that_waits(tmp_path: Path) -> None:
     """Deltas, a window that slides and hysteresis: the detections are those of torch."""
     sound = made_recordings(RATE, 8)[7]
@@ -198,7 +199,11 @@ def test_keywords_by_a_front_end_that_waits(tmp_path: Path) -> None:
     labels = LabelTokenizer(labels=["<unknown>", "go", "stop"])
     model = SpeechModel(frontend, made.encoder, head, labels, made.normalizer).eval()
     scores = torch.cat(list(KeywordSpotter(model).posteriors([sound])))
-    middle = {name: float(scores[:, i].median()) for i, name in ((1, "go"), (2, "stop"))}
+    half = len(scores) // 2  # between two scores, which rounding cannot bring to it
+    ranked = scores.sort(0)[0]
+    middle = {
+        name: float(ranked[half : half + 2, i].mean()) for i, name in ((1, "go"), (2, "stop"))
+    }
     chosen = DetectorSettings(0.5, middle, smoothing_s=0.0, release=1.0, refractory_s=0.1)
     expected = list(torch_spot_blocks(KeywordSpotter(model, chosen), [sound]))
     export_model(model, tmp_path / "x", recordings=[sound], offline=False, streaming=True)
