@@ -133,7 +133,7 @@ def normalizer_cases() -> list[tuple[str, Frontend, Normalizer | None]]:
 
 
 CASES = [*normalizer_cases(), *frontend_cases()]
-FAST = {"SlidingCMVN 2, deltas 2", "PCEN 0, deltas 0"}
+FAST = {"SlidingCMVN 2, deltas 2"}
 
 
 def test_discovery_knows_settings_for_each() -> None:
