@@ -30,7 +30,8 @@ class Plan:
     Args:
         words: what is said, each by every voice.
         voices: espeak-ng voices, such as ``en-us+f3``, and voices of other programs, such as
-            ``flite:slt`` (they say no words in phonemes); each counts as one speaker.
+            ``flite:slt`` (they say no words in phonemes, nor those with a sound that they have no
+            recording of); each counts as one speaker.
         per_word: takes of each word by each voice; rate, pitch, level and pauses differ.
         seed: 0 to 2**31 - 1.
         lively: whether rate, pitch and melody differ more, and words are emphasised now and then.

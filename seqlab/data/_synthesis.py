@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from seqlab.data._espeak import Espeak, Samples
 from seqlab.data._speech_plan import FORMAT, Plan, in_phonemes, is_of_program
-from seqlab.data.speech_programs import speak, voice_digest
+from seqlab.data.speech_programs import LacksSoundError, speak, voice_digest
+from seqlab.errors import DataError
 
 SAMPLE_RATE = 16000
 TABLE, RECORD = "manifest.tsv", "corpus.json"
@@ -42,6 +43,8 @@ def write_corpus(plan: Plan, folder: Path) -> None:
             rows.append(f"{name}\t{word}\t{word}\t{voice}\t{times}\t{voice}/{word}/{take}")
             parts.append(part)
             start += len(part)
+        if not parts:
+            raise DataError(f"voice {voice} lacks sounds of every text; leave it out")
         samples = np.concatenate(parts)
         samples_hash.update(samples.astype("<i2").tobytes())
         soundfile.write(folder / name, samples, SAMPLE_RATE, "PCM_16", format="FLAC")
@@ -60,7 +63,7 @@ def write_corpus(plan: Plan, folder: Path) -> None:
 
 
 def _takes(plan: Plan, number: int, espeak: Espeak | None) -> Iterator[tuple[_Place, Samples]]:
-    """All takes of a voice, in order; a program's, several at once."""
+    """All takes of a voice, in order; a program's, several at once, but for what it lacks."""
     of_program = is_of_program(plan.voices[number])
     places = [
         (number, word_number, take)
@@ -74,7 +77,11 @@ def _takes(plan: Plan, number: int, espeak: Espeak | None) -> Iterator[tuple[_Pl
             yield place, _by_espeak(plan, place, espeak)
         return
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        yield from zip(places, pool.map(lambda p: _by_program(plan, p), places), strict=True)
+        for place, said in zip(
+            places, pool.map(lambda p: _by_program(plan, p), places), strict=True
+        ):
+            if said is not None:
+                yield place, said
 
 
 def _by_espeak(plan: Plan, place: _Place, espeak: Espeak) -> Samples:
@@ -84,11 +91,16 @@ def _by_espeak(plan: Plan, place: _Place, espeak: Espeak) -> Samples:
     return _finished(spoken, espeak.sample_rate, rng)
 
 
-def _by_program(plan: Plan, place: _Place) -> Samples:
+def _by_program(plan: Plan, place: _Place) -> Samples | None:
+    """A take; None where the voice has no recording of one of its sounds."""
     rng = np.random.default_rng([plan.seed, *place])
     word, voice = plan.words[place[1]], plan.voices[place[0]]
     rate, pitch = np.exp(rng.uniform(-1, 1, 2) * (0.4 if plan.lively else 0.25))
-    return _finished(*speak(word, voice, rate=float(rate), pitch=float(pitch)), rng)
+    try:
+        spoken, sample_rate = speak(word, voice, rate=float(rate), pitch=float(pitch))
+    except LacksSoundError:
+        return None
+    return _finished(spoken, sample_rate, rng)
 
 
 def _manner(word: str, rng: np.random.Generator, lively: bool) -> dict[str, int]:

@@ -31,6 +31,10 @@ _PROBE = "one two three"
 Audio = npt.NDArray[np.float64]
 
 
+class LacksSoundError(DataError):
+    """A voice has no recording of a sound in a text."""
+
+
 @dataclass(frozen=True)
 class SpeechVoice:
     """A voice of a program.
@@ -106,7 +110,8 @@ def speak(text: str, voice: str, *, rate: float = 1.0, pitch: float = 1.0) -> tu
     Raises:
         MissingDependencyError: The program is not on this machine.
         DataError: The voice is not known, numbers are out of range, or the program fails, takes
-            too long, says nothing or has no recording of a part of it.
+            too long or says nothing.
+        LacksSoundError: The voice has no recording of a part of it.
     """
     program, known = _known(voice)
     for name, value, low, high in (("rate", rate, 0.4, 2.5), ("pitch", pitch, 0.5, 2.0)):
@@ -121,7 +126,7 @@ def speak(text: str, voice: str, *, rate: float = 1.0, pitch: float = 1.0) -> tu
         complaints = _run([program.executables[0], *arguments], given, voice, text)
         lacking = lacking_diphones(complaints)
         if lacking:
-            raise DataError(
+            raise LacksSoundError(
                 f"voice {voice} lacks {', '.join(lacking)} of {text!r}; spell it otherwise, or "
                 "leave this voice out"
             )

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqlab.data import speech_programs
+from seqlab.data import _synthesis, speech_programs
 from seqlab.data._speech_arguments import (
     espeak_arguments,
     festival_arguments,
@@ -20,7 +20,13 @@ from seqlab.data._speech_arguments import (
 from seqlab.data._speech_voices import Known
 from seqlab.data.corpora import prepare
 from seqlab.data.manifest import read_manifest
-from seqlab.data.speech_programs import PROGRAMS, find_voices, speak, voice_digest
+from seqlab.data.speech_programs import (
+    PROGRAMS,
+    LacksSoundError,
+    find_voices,
+    speak,
+    voice_digest,
+)
 from seqlab.data.synthetic import Plan, cached_corpus, synthesize
 from seqlab.errors import DataError, MissingDependencyError
 
@@ -226,3 +232,21 @@ def test_sounds_that_a_diphone_voice_lacks() -> None:
     )
     assert lacking_diphones(complaints) == ["T-U1"]
     assert lacking_diphones("") == []
+
+
+def test_words_that_a_voice_lacks_sounds_of_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def say(text: str, voice: str, *, rate: float, pitch: float) -> tuple[np.ndarray, int]:
+        if text != "two":
+            raise LacksSoundError(f"voice {voice} lacks a sound")
+        return np.sin(np.arange(8000.0)), 16000
+
+    monkeypatch.setattr(_synthesis, "speak", say)
+    monkeypatch.setattr(_synthesis, "voice_digest", lambda voice: "0")
+    _synthesis.write_corpus(Plan(("one", "two", "three"), ("mbrola:de1",), 2), tmp_path)
+    said = read_manifest(tmp_path / "manifest.tsv")
+    assert [word.label for word in said] == ["two", "two"]
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DataError, match="mbrola:de1 lacks sounds of every text; leave it out"):
+        _synthesis.write_corpus(Plan(("one",), ("mbrola:de1",), 2), tmp_path / "none")
