@@ -190,5 +190,5 @@ def test_gradients_of_depthwise_convolutions(
     wanted.backward(above.double())
     torch.testing.assert_close(result.double(), wanted, rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(sequence.grad.double(), double.grad, rtol=1e-5, atol=1e-5)
-    for given, true in zip(fast.parameters(), right.parameters(), strict=True):
-        torch.testing.assert_close(given.grad.double(), true.grad, rtol=1e-5, atol=2e-5)
+    for single, true in zip(fast.parameters(), right.parameters(), strict=True):
+        torch.testing.assert_close(single.grad.double(), true.grad, rtol=1e-5, atol=2e-5)
