@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,9 +42,19 @@ def find_recipe(name: str) -> Path:
         for candidate in (shipped / inside, (shipped / inside).with_suffix(".yaml")):
             if candidate.is_file() and shipped in candidate.resolve().parents:
                 return candidate
-    known = sorted(p.relative_to(shipped) for p in shipped.rglob("*.yaml")) if shipped else []
-    hint = "; those that come with seqlab: " + ", ".join(map(str, known)) if known else ""
-    raise RecipeError(f"{name} does not exist; name a recipe file{hint}")
+    raise RecipeError(f"{name} does not exist; name a recipe file{_hint(name, shipped)}")
+
+
+def _hint(name: str, shipped: Path | None) -> str:
+    """Where recipes are that come with seqlab, or which have names like this one."""
+    known = [p.relative_to(shipped) for p in shipped.rglob("*.yaml")] if shipped else []
+    if not known:
+        return ""
+    alike = difflib.get_close_matches(name, sorted(p.as_posix() for p in known), n=3)
+    if alike:
+        return f", such as {', '.join(alike)}"
+    folders = sorted({p.parent.as_posix() for p in known})
+    return f"; those that come with seqlab are in {', '.join(folders)}"
 
 
 def load_model(name: str, allow_modules: Sequence[str] = ()) -> SpeechModel:
