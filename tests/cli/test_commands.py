@@ -214,6 +214,18 @@ def test_recipes_of_an_installed_package_are_found(
         locate.find_recipe("recipes/../../../cli/main.py")
 
 
+def test_a_missing_recipe_is_told_what_is_there() -> None:
+    with pytest.raises(
+        seqlab.SeqlabError, match=r"name a recipe file, such as kws/fsdd/official\.yaml"
+    ):
+        locate.find_recipe("kws/fsdd/oficial.yaml")
+    with pytest.raises(
+        seqlab.SeqlabError, match="those that come with seqlab are in asr/an4, "
+    ) as told:
+        locate.find_recipe("nowhere.yaml")
+    assert len(str(told.value)) < 500
+
+
 def test_interrupted_commands_exit_with_130(
     call: Call, monkeypatch: pytest.MonkeyPatch, speech: Trained
 ) -> None:
