@@ -61,7 +61,7 @@ class _Depthwise(torch.autograd.Function):
         above = as_array(grad.contiguous())
         from_sequence = from_kernel = None
         if ctx.needs_input_grad[0]:
-            from_sequence = torch.empty(sequence.shape)
+            from_sequence = sequence.new_empty(sequence.shape)
             taps = as_array(kernel[:, 0].t().contiguous())
             kernels.input_gradient(above, taps, stride, padding, dilation, as_array(from_sequence))
         if ctx.needs_input_grad[1]:

@@ -192,3 +192,14 @@ def test_gradients_of_depthwise_convolutions(
     torch.testing.assert_close(sequence.grad.double(), double.grad, rtol=1e-5, atol=1e-5)
     for single, true in zip(fast.parameters(), right.parameters(), strict=True):
         torch.testing.assert_close(single.grad.double(), true.grad, rtol=1e-5, atol=2e-5)
+
+
+def test_gradients_keep_single_precision_where_another_is_the_default() -> None:
+    convolution = CausalConv(4, 4, 3, groups=4, dilation=2)
+    sequence = torch.randn(2, 9, 4, requires_grad=True)
+    torch.set_default_dtype(torch.float64)
+    try:
+        convolution(sequence).sum().backward()
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert sequence.grad.dtype == torch.float32
