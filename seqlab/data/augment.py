@@ -69,8 +69,7 @@ class WaveformAugmenter:
             before, after = (round(_between((-most, most), value)) for value in draw[12:14])
             waveform = channel.move_edges(waveform, before, after)
         if self.noises and draw[3] < config.noise_probability:
-            noise = self._load(_pick(self.noises, draw[4]))
-            noise = _section(noise, len(waveform), draw[5])
+            noise = self._noise(_pick(self.noises, draw[4]), len(waveform), draw[5])
             snr_db = _between(config.noise_snr_db, draw[6])
             waveform = augment.add_noise(waveform, noise, snr_db)
         if config.colored_noise_snr_db is not None:
@@ -83,6 +82,16 @@ class WaveformAugmenter:
             shift_s = _between((-config.time_shift_s, config.time_shift_s), draw[8])
             waveform = augment.shift_time(waveform, round(shift_s * self.sample_rate))
         return waveform
+
+    def _noise(self, recording: Utterance, length: int, draw: float) -> Tensor:
+        """``length`` samples from a random place, repeated where the recording is shorter."""
+        kept = self._cache.get(recording, _part(self._cache.length(recording), length, draw))
+        noise = self._load(recording) if kept is None else kept
+        if len(noise) == length:
+            return noise
+        if len(noise) < length:
+            noise = noise.repeat(math.ceil(length / len(noise)) + 1)
+        return noise[_part(len(noise), length, draw)]
 
     def _load(self, recording: Utterance) -> Tensor:
         kept = self._cache.get(recording)
@@ -116,9 +125,7 @@ def _between(interval: tuple[float, float], draw: float) -> float:
     return low + (high - low) * draw
 
 
-def _section(noise: Tensor, length: int, draw: float) -> Tensor:
-    """``length`` samples from a random place of ``noise``, repeated where it is shorter."""
-    if len(noise) < length:
-        noise = noise.repeat(math.ceil(length / len(noise)) + 1)
-    start = int(draw * (len(noise) - length + 1))
-    return noise[start : start + length]
+def _part(whole: int, length: int, draw: float) -> slice:
+    """``length`` samples of ``whole`` from a random place; all where there are not as many."""
+    start = int(draw * max(0, whole - length + 1))
+    return slice(start, start + length) if whole >= length else slice(None)

@@ -24,12 +24,17 @@ class AudioCache:
         self.used = 0
         self._kept: dict[Any, Tensor] = {}
 
-    def get(self, key: object) -> Tensor | None:
-        """The waveform (N,) kept under ``key``, or None."""
+    def get(self, key: object, part: slice = slice(None)) -> Tensor | None:
+        """The waveform (N,) kept under ``key``, or ``part`` of it; None if there is none."""
         kept = self._kept.get(key)
         if kept is None:
             return None
+        kept = kept[part]
         return kept.float() / 32768 if kept.dtype == torch.int16 else kept.clone()
+
+    def length(self, key: object) -> int:
+        """Samples kept under ``key``; 0 if there are none."""
+        return len(self._kept.get(key, ()))
 
     def put(self, key: object, waveform: Tensor) -> None:
         """Keep ``waveform`` (N,) if there is room."""

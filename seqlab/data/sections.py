@@ -301,14 +301,19 @@ def _piece(
         return load_audio(
             recording.path, start_s=start_s, duration_s=wanted_s, sample_rate=sample_rate
         )[0]
-    whole = cache.get(recording)
-    if whole is None:
-        whole, _ = load_audio(
-            recording.path,
-            start_s=recording.start_s,
-            duration_s=recording.duration_s,
-            sample_rate=sample_rate,
-        )
-        cache.put(recording, whole)
-    first = min(round(offset_s * sample_rate), len(whole) - 1)
-    return whole[first : first + max(1, round(wanted_s * sample_rate))]
+
+    def part(length: int) -> slice:
+        first = min(round(offset_s * sample_rate), length - 1)
+        return slice(first, first + max(1, round(wanted_s * sample_rate)))
+
+    kept = cache.get(recording, part(cache.length(recording)))
+    if kept is not None:
+        return kept
+    whole, _ = load_audio(
+        recording.path,
+        start_s=recording.start_s,
+        duration_s=recording.duration_s,
+        sample_rate=sample_rate,
+    )
+    cache.put(recording, whole)
+    return whole[part(len(whole))]

@@ -19,6 +19,7 @@ from seqlab.checks import check_choice, check_range
 from seqlab.errors import AudioError, SeqlabError
 from seqlab.frontend.bending import bend
 from seqlab.frontend.hashing import uniform
+from seqlab.frontend.spectrum import fast_size
 from seqlab.lengths import check_lengths, zero_padding
 from seqlab.values import Described
 
@@ -208,10 +209,11 @@ def reverberate(waveform: Waveform, impulse_response: Waveform) -> Waveform:
     if len(response) == 0 or not bool(response.any()):
         raise AudioError("impulse_response is silent, must hold a peak; leave the file out")
     direct = int(response.abs().argmax())
-    size = len(signal) + len(response) - 1
-    n_fft = 1 << max(size - 1, 0).bit_length()
-    spectrum = torch.fft.rfft(signal, n_fft) * torch.fft.rfft(response, n_fft)
-    wet = torch.fft.irfft(spectrum, n_fft)[direct : direct + len(signal)]
+    n_fft = fast_size(len(signal) + len(response) - 1)
+    # numpy's transforms take half of the time of torch's on a CPU, or less
+    parts = [part.detach().cpu().numpy() for part in (signal, response)]
+    whole = np.fft.irfft(math.prod(np.fft.rfft(part, n_fft) for part in parts), n_fft)
+    wet = torch.from_numpy(whole[direct : direct + len(signal)]).to(signal)
     powers = [float(part.double().square().sum()) for part in (signal, wet)]
     if min(powers) > 0:
         wet = wet * math.sqrt(powers[0] / powers[1])

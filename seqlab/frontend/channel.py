@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from seqlab.checks import check_range
 from seqlab.errors import AudioError
+from seqlab.frontend.spectrum import fast_size
 
 
 def colored_noise(length: int, exponent: float, rng: np.random.Generator) -> Tensor:
@@ -35,8 +36,7 @@ def colored_noise(length: int, exponent: float, rng: np.random.Generator) -> Ten
     check_range("exponent", exponent, -2, 4, "0 is white, 1 pink, 2 brown noise")
     if length == 0:
         return torch.zeros(0)
-    step = 1 << max(0, length.bit_length() - 3)
-    size = -(-length // step) * step  # 4 to 8 times a power of two: others take up to four times
+    size = fast_size(length)
     bins = size // 2 + 1
     spectrum = rng.standard_normal(2 * bins).view(np.complex128)
     frequency = np.maximum(np.arange(bins), 1.0)

@@ -165,6 +165,19 @@ class TestAudioCache:
         kept = cache.get("a")
         assert kept is not None and torch.equal(kept, exact)
 
+    def test_a_part_is_read_alone(self) -> None:
+        cache = AudioCache(100)
+        for name, values in {"short": [0.5, -0.25, 1 / 32768, 0.0], "float": [0.1, 0.2]}.items():
+            whole = torch.tensor(values)
+            cache.put(name, whole)
+            part = cache.get(name, slice(1, 3))
+            assert part is not None and torch.equal(part, whole[1:3])
+            assert cache.length(name) == len(whole)
+            part += 1  # the caller's own
+            again = cache.get(name)
+            assert again is not None and torch.equal(again, whole)
+        assert cache.length("none") == 0
+
     def test_other_audio_is_kept_as_it_is(self) -> None:
         cache = AudioCache(100)
         for name, values in {"fine": [0.1, 1 / 65536], "loud": [1.5, -2.0]}.items():
