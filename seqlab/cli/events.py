@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from seqlab.cli import exported, recognise
-from seqlab.cli.spot import check_options, live_blocks
+from seqlab.cli.live import is_live, live_blocks
 from seqlab.errors import DataError
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def print_live(form: str) -> Callable[[Event], None]:
 
 def run(args: argparse.Namespace) -> int:
     """Find events."""
-    live = check_options(args)
+    live = is_live(args)
     if args.format == "tsv" and len(args.files) > 1:
         raise DataError(
             f"--format tsv is the label track of one recording, not of {len(args.files)}; name "
@@ -166,7 +166,8 @@ def _with_torch(args: argparse.Namespace, live: bool, failed: list[str]) -> dict
     found: dict[str, list[Event]] = {}
     if live:
         show = print_live(args.format)
-        for event in live_events(model, live_blocks(args, model.sample_rate), settings):
+        heard = live_blocks(args.microphone, args.rate, model.sample_rate)
+        for event in live_events(model, heard, settings):
             show(event)
         return found
     with Progress(len(args.files), "files") as progress:

@@ -20,15 +20,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from seqlab.cli import exported
+from seqlab.cli.live import is_live, live_blocks
 from seqlab.cli.phrase_options import add_phrase_options, make_phrase_spotter, wants_phrases
 from seqlab.cli.spotting_options import add_spotting_options, chosen
 from seqlab.cli.terminal import Progress, say
-from seqlab.errors import AudioError, DataError
+from seqlab.errors import AudioError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,24 +75,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_phrase_options(parser)
     add_spotting_options(parser)
     add_allow_module(parser)
-
-
-def check_options(args: argparse.Namespace) -> bool:
-    """Whether the source is live.
-
-    Raises:
-        DataError: options exclude each other.
-    """
-    live = args.microphone or args.files == ["-"]
-    if args.microphone and args.files:
-        raise DataError("--microphone goes with no files; leave one of them out")
-    if not args.microphone and not args.files:
-        raise DataError("no files; name at least one, - for standard input, or --microphone")
-    if "-" in args.files and len(args.files) > 1:
-        raise DataError("- (standard input) goes with no other files; leave them out")
-    if args.rate is not None and args.files != ["-"]:
-        raise DataError(f"--rate {args.rate} is for raw samples on standard input; leave it out")
-    return bool(live)
 
 
 def make_spotter(args: argparse.Namespace, model: SpeechModel, block_s: float) -> Spotter:
@@ -148,20 +130,6 @@ def printer(args: argparse.Namespace, named: bool) -> Any:
     return show
 
 
-def live_blocks(args: argparse.Namespace, sample_rate: int) -> Iterator[Tensor]:
-    """Samples of the microphone up to Ctrl-C, or of standard input."""
-    from seqlab.inference.live_sources import microphone_blocks, piped_blocks
-
-    if not args.microphone:
-        yield from piped_blocks(sys.stdin.buffer, sample_rate, raw_rate=args.rate)
-        return
-    say("listening; stop with Ctrl-C")
-    try:
-        yield from microphone_blocks(sample_rate)
-    except KeyboardInterrupt:
-        return
-
-
 def spot_files(args: argparse.Namespace, spotter: Spotter, gate: Gate | None, show: Any) -> None:
     """Spot in every file; bad ones are reported at the end, others go on."""
     from seqlab.audio import read_blocks
@@ -191,7 +159,7 @@ def spot_files(args: argparse.Namespace, spotter: Spotter, gate: Gate | None, sh
 
 def run(args: argparse.Namespace) -> int:
     """Spot."""
-    live = check_options(args)
+    live = is_live(args)
     if exported.is_export(args.model):
         from seqlab.cli import exported_streams
 
@@ -206,7 +174,8 @@ def run(args: argparse.Namespace) -> int:
     gate = Gate() if args.gate else None
     show = printer(args, named=not live)
     if live:
-        for found in spot_blocks(spotter, live_blocks(args, model.sample_rate), gate):
+        heard = live_blocks(args.microphone, args.rate, model.sample_rate)
+        for found in spot_blocks(spotter, heard, gate):
             show("-", found)
     else:
         spot_files(args, spotter, gate, show)

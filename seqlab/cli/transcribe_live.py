@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from seqlab.cli.decoding_options import HotwordDecoder
+from seqlab.cli.live import live_blocks
 from seqlab.cli.terminal import say
 
 if TYPE_CHECKING:
@@ -42,26 +43,12 @@ class StreamHotwords:
         return self.decoder.flush(state)
 
 
-def sound_blocks(args: argparse.Namespace, sample_rate: int) -> Iterator[Tensor]:
-    """Samples of what ``--stream`` names, up to the end or to Ctrl-C at the microphone."""
-    from seqlab.inference.live_sources import microphone_blocks, piped_blocks
-
-    if args.stream == "-":
-        yield from piped_blocks(sys.stdin.buffer, sample_rate, raw_rate=args.rate)
-        return
-    say("listening; stop with Ctrl-C")
-    try:
-        yield from microphone_blocks(sample_rate)
-    except KeyboardInterrupt:
-        return
-
-
 def results(args: argparse.Namespace, model: SpeechModel, decoder: Any) -> Iterator[LiveResult]:
     """Results as speech comes where the model can, at pauses where it cannot."""
     from seqlab.inference.live import why_not_live
     from seqlab.inference.live_results import live_results, pause_results
 
-    blocks = sound_blocks(args, model.sample_rate)
+    blocks = live_blocks(args.stream != "-", args.rate, model.sample_rate)
     reason = why_not_live(model)
     if reason is not None:
         say(f"note: results come at pauses only: {reason}")
