@@ -10,6 +10,7 @@ import pytest
 
 from seqlab.audio import load_audio, save_audio
 from seqlab.data.manifest import read_manifest
+from seqlab.recipe import load_recipe
 from seqlab.text.lexicon import Lexicon
 from tests.cli.conftest import Call
 
@@ -43,6 +44,8 @@ def test_prepare_only(call: Call, tmp_path: Path) -> None:
         "data", "recipe.yaml", "script.tsv", "wakeword.json"
     }  # fmt: skip
     assert "synthetic: true" in (folder / "recipe.yaml").read_text()
+    masks = load_recipe(folder / "recipe.yaml").spec_augment
+    assert masks is not None and masks["num_time_masks"] == masks["num_frequency_masks"] == 0
     assert call("check", folder / "recipe.yaml").code == 0
     train, dev = (read_manifest(folder / "data" / f"{n}.jsonl.gz") for n in ("train", "dev"))
     assert {u.label for u in train} == {"hey sunflower", "go", "<unknown>"}
