@@ -16,7 +16,7 @@ BASE = "recipes/kws/wakeword/mdtc.yaml"
 SETTINGS, SCRIPT, RECIPE, RESULT = "wakeword.json", "script.tsv", "recipe.yaml", "result.json"
 OPTIONS, PLACES = ("voices", "copies", "seed", "hours", "programs"), ("noise", "negatives")
 EPOCHS = 40  # of synthetic speech, of which there is more than of the shipped recipe's
-# What synthetic digits taught (recipes/kws/fsdd): masks do harm there, warped bands are more voices.
+# As recipes/kws/fsdd found: on synthetic speech masks do harm; warped bands are more voices.
 SYNTHETIC_MASKS = {"num_time_masks": 0, "num_frequency_masks": 0, "max_frequency_warp": 2}
 _CHECKED_ON = 4  # recordings that the export is held against torch on
 
