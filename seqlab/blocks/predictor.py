@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -109,8 +111,7 @@ class LSTMPredictor(Predictor):
     def forward(self, tokens: Tensor) -> Tensor:
         """Outputs (B, U + 1, J) after the first 0, 1, ..., U of ``tokens`` (B, U)."""
         begun = functional.pad(tokens, (1, 0), value=self.blank)
-        outputs: Tensor = self.lstm(self.dropout(self.embedding(begun)))[0]
-        return outputs
+        return self._recur(self.dropout(self.embedding(begun)))[0]
 
     def initial_state(self, count: int) -> PredictorState:
         """State of ``count`` hypotheses to which nothing has been fed: zeros, (N, layers, J)."""
@@ -121,5 +122,14 @@ class LSTMPredictor(Predictor):
         """Output (N, J) after ``tokens`` (N,), and the state (N, layers, J) twice."""
         before = tuple(part.transpose(0, 1).contiguous() for part in state)
         embedded = self.dropout(self.embedding(tokens))[:, None]
-        outputs, after = self.lstm(embedded, before)
+        outputs, after = self._recur(embedded, before)
         return outputs[:, 0], tuple(part.transpose(0, 1) for part in after)
+
+    def _recur(
+        self, embedded: Tensor, state: PredictorState | None = None
+    ) -> tuple[Tensor, PredictorState]:
+        """The LSTM; on a CPU in its weights' precision, for few CPUs have a narrower one."""
+        on_cpu = embedded.device.type == "cpu"
+        with torch.autocast("cpu", enabled=False) if on_cpu else contextlib.nullcontext():
+            outputs, after = self.lstm(embedded, state)
+        return outputs, after
