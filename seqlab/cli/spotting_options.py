@@ -18,7 +18,7 @@ def add_spotting_options(parser: argparse.ArgumentParser) -> None:
     """Describe the options of a detector, but for the threshold."""
     group = parser.add_argument_group("detector; by default as the operating point says")
     group.add_argument(
-        "--smoothing", type=float, metavar="S", help="seconds that are averaged; default: 0.1"
+        "--smoothing", type=float, metavar="S", help="seconds that are averaged; default: 0"
     )
     group.add_argument(
         "--refractory",

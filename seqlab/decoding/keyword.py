@@ -51,7 +51,9 @@ class DetectorSettings:
     Args:
         threshold: Smoothed posterior at which a label fires, above 0 and at most 1.
         thresholds: Those of single labels, which come before ``threshold``.
-        smoothing_s: Seconds of posteriors that are averaged, looking back; 0 leaves it out.
+        smoothing_s: Seconds of posteriors that are averaged, looking back; 0 leaves it out, which
+            suits ``KeywordHead``: it averages logits already, and its keywords peak for a frame
+            or two, so that a second mean measures how long a peak lasts, not how sure it is.
         release: Share of the threshold, within [0, 1], below which the score must fall before
             the label fires again.
         refractory_s: Seconds after a detection within which its label does not fire again.
@@ -66,14 +68,14 @@ class DetectorSettings:
 
     threshold: float = 0.5
     thresholds: Mapping[str, float] = field(default_factory=dict)
-    smoothing_s: float = 0.1
+    smoothing_s: float = 0.0
     release: float = 0.8
     refractory_s: float = 1.0
 
     def __post_init__(self) -> None:
         for name, value in {"threshold": self.threshold, **self.thresholds}.items():
             check_range(name, value, 1e-9, 1, "0.5 is usual; seqlab operating-point finds it")
-        check_range("smoothing_s", self.smoothing_s, 0, 60, "0.1 is usual")
+        check_range("smoothing_s", self.smoothing_s, 0, 60, "0 leaves it out")
         check_range("release", self.release, 0, 1, "0.8 is usual")
         check_range("refractory_s", self.refractory_s, 0, 3600, "1 is usual")
 
