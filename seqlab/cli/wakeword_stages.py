@@ -70,6 +70,7 @@ def write_recipe(folder: Path, settings: dict[str, Any], overrides: list[str]) -
         base = read_yaml(find_recipe(BASE))
         training = {
             **base["training"],
+            "result": "best",
             "false_alarms_per_hour": settings["false_alarms_per_hour"],
             "epochs": settings["epochs"],
             "validate_every_epochs": max(1, settings["epochs"] // 5),

@@ -44,7 +44,9 @@ def test_prepare_only(call: Call, tmp_path: Path) -> None:
         "data", "recipe.yaml", "script.tsv", "wakeword.json"
     }  # fmt: skip
     assert "synthetic: true" in (folder / "recipe.yaml").read_text()
-    masks = load_recipe(folder / "recipe.yaml").spec_augment
+    recipe = load_recipe(folder / "recipe.yaml")
+    masks = recipe.spec_augment
+    assert recipe.training.result == "best"  # of the epochs that are judged by misses
     assert masks is not None and masks["num_time_masks"] == masks["num_frequency_masks"] == 0
     assert call("check", folder / "recipe.yaml").code == 0
     train, dev = (read_manifest(folder / "data" / f"{n}.jsonl.gz") for n in ("train", "dev"))
