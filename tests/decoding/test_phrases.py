@@ -286,4 +286,4 @@ def test_bad_input() -> None:
     with pytest.raises(SeqlabError, match="'d', which is none of the phrases"):
         PhraseDetector(search, ["a", "b"], 0.1, DetectorSettings(0.5, {"d": 0.5}, 0.0))
     with pytest.raises(SeqlabError, match=r"smoothing_s=0\.1 must be 0 for phrases"):
-        PhraseDetector(search, ["a", "b"], 0.1, DetectorSettings())
+        PhraseDetector(search, ["a", "b"], 0.1, DetectorSettings(smoothing_s=0.1))

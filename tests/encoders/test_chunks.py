@@ -166,7 +166,7 @@ def test_one_model_serves_whole_utterances_and_streams():
     output = torch.nn.Linear(16, 4)
     optimizer = torch.optim.Adam([*encoder.parameters(), *output.parameters()], 1e-2)
     lengths = torch.full((16,), 30)
-    for _ in range(80):
+    for _ in range(120):
         features = torch.randn(16, 30, 4)
         target = features.roll(2, dims=1)[:, 2:]  # what was heard two frames ago
         loss = (output(encoder(features, lengths)[0])[:, 2:] - target).square().mean()
