@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 from torch import Tensor
 
-from seqlab.audio import load_audio
 from seqlab.data.cache import AudioCache
 from seqlab.data.config import AugmentConfig, split_path
 from seqlab.data.manifest import Utterance, read_manifest
@@ -59,7 +59,7 @@ class WaveformAugmenter:
             before, after = (round(n * d) for n, d in zip(longest, draw[14:], strict=True))
             waveform = channel.move_edges(waveform, before, after)
         if self.responses and draw[1] < config.reverberation_probability:
-            response = self._load(_pick(self.responses, draw[2]))
+            response = self._cache.read(_pick(self.responses, draw[2]), self.sample_rate)
             waveform = augment.reverberate(waveform, response)
         if config.spectral_tilt > 0:
             tilt = _between((-config.spectral_tilt, config.spectral_tilt), draw[9])
@@ -85,26 +85,12 @@ class WaveformAugmenter:
 
     def _noise(self, recording: Utterance, length: int, draw: float) -> Tensor:
         """``length`` samples from a random place, repeated where the recording is shorter."""
-        kept = self._cache.get(recording, _part(self._cache.length(recording), length, draw))
-        noise = self._load(recording) if kept is None else kept
-        if len(noise) == length:
-            return noise
+        part = partial(_part, length=length, draw=draw)
+        noise = self._cache.read(recording, self.sample_rate, part)
         if len(noise) < length:
             noise = noise.repeat(math.ceil(length / len(noise)) + 1)
-        return noise[_part(len(noise), length, draw)]
-
-    def _load(self, recording: Utterance) -> Tensor:
-        kept = self._cache.get(recording)
-        if kept is not None:
-            return kept
-        waveform, _ = load_audio(
-            recording.path,
-            start_s=recording.start_s,
-            duration_s=recording.duration_s,
-            sample_rate=self.sample_rate,
-        )
-        self._cache.put(recording, waveform)
-        return waveform
+            noise = noise[part(len(noise))]
+        return noise
 
 
 def _recordings(manifest: str | None, root: str | Path, what: str) -> list[Utterance]:

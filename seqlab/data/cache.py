@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from seqlab.audio import load_audio
+from seqlab.data.utterance import Utterance
 
 
 class AudioCache:
@@ -32,9 +36,28 @@ class AudioCache:
         kept = kept[part]
         return kept.float() / 32768 if kept.dtype == torch.int16 else kept.clone()
 
-    def length(self, key: object) -> int:
-        """Samples kept under ``key``; 0 if there are none."""
-        return len(self._kept.get(key, ()))
+    def read(
+        self,
+        recording: Utterance,
+        sample_rate: int,
+        part: Callable[[int], slice] = lambda length: slice(None),
+    ) -> Tensor:
+        """A recording's waveform, or of its N samples ``part(N)``; decoded once if there is room.
+
+        Raises:
+            AudioError: it cannot be used.
+        """
+        kept = self.get(recording, part(len(self._kept.get(recording, ()))))
+        if kept is not None:
+            return kept
+        whole, _ = load_audio(
+            recording.path,
+            start_s=recording.start_s,
+            duration_s=recording.duration_s,
+            sample_rate=sample_rate,
+        )
+        self.put(recording, whole)
+        return whole[part(len(whole))]
 
     def put(self, key: object, waveform: Tensor) -> None:
         """Keep ``waveform`` (N,) if there is room."""

@@ -306,14 +306,4 @@ def _piece(
         first = min(round(offset_s * sample_rate), length - 1)
         return slice(first, first + max(1, round(wanted_s * sample_rate)))
 
-    kept = cache.get(recording, part(cache.length(recording)))
-    if kept is not None:
-        return kept
-    whole, _ = load_audio(
-        recording.path,
-        start_s=recording.start_s,
-        duration_s=recording.duration_s,
-        sample_rate=sample_rate,
-    )
-    cache.put(recording, whole)
-    return whole[part(len(whole))]
+    return cache.read(recording, sample_rate, part)

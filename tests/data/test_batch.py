@@ -8,7 +8,7 @@ import pytest
 import soundfile
 import torch
 
-from seqlab.audio import load_audio
+from seqlab.audio import load_audio, save_audio
 from seqlab.data.augment import WaveformAugmenter
 from seqlab.data.batch import Batch, SpeechDataset, utterance_seed
 from seqlab.data.cache import AudioCache
@@ -165,6 +165,21 @@ class TestAudioCache:
         kept = cache.get("a")
         assert kept is not None and torch.equal(kept, exact)
 
+    def test_recordings_are_read_once(self, tmp_path: Path) -> None:
+        whole = torch.arange(800) / 32768
+        save_audio(tmp_path / "a.wav", whole, 8000)
+        recording, cache = (
+            Utterance("a", str(tmp_path / "a.wav"), 0.0, 0.1, 8000),
+            AudioCache(10**4),
+        )
+        first = cache.read(recording, 8000, lambda length: slice(length - 3, length))
+        (tmp_path / "a.wav").unlink()
+        assert torch.equal(first, whole[-3:])
+        assert torch.equal(
+            cache.read(recording, 8000, lambda length: slice(length // 2)), whole[:400]
+        )
+        assert torch.equal(cache.read(recording, 8000), whole)
+
     def test_a_part_is_read_alone(self) -> None:
         cache = AudioCache(100)
         for name, values in {"short": [0.5, -0.25, 1 / 32768, 0.0], "float": [0.1, 0.2]}.items():
@@ -172,11 +187,10 @@ class TestAudioCache:
             cache.put(name, whole)
             part = cache.get(name, slice(1, 3))
             assert part is not None and torch.equal(part, whole[1:3])
-            assert cache.length(name) == len(whole)
             part += 1  # the caller's own
             again = cache.get(name)
             assert again is not None and torch.equal(again, whole)
-        assert cache.length("none") == 0
+        assert cache.get("none", slice(1, 3)) is None
 
     def test_other_audio_is_kept_as_it_is(self) -> None:
         cache = AudioCache(100)
