@@ -41,9 +41,15 @@ def not_default(settings: Any, names: Iterable[str]) -> dict[str, Any]:
 
     Use it to refuse settings that would have no effect.
     """
-    defaults = {field.name: field.default for field in dataclasses.fields(settings)}
+    fields = {field.name: field for field in dataclasses.fields(settings)}
     values = {name: getattr(settings, name) for name in names}
-    return {name: value for name, value in values.items() if value != defaults[name]}
+    return {name: value for name, value in values.items() if value != _default(fields[name])}
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is dataclasses.MISSING:
+        return field.default
+    return field.default_factory()
 
 
 def shown(value: object) -> str:

@@ -69,7 +69,7 @@ class WaveformAugmenter:
             before, after = (round(_between((-most, most), value)) for value in draw[12:14])
             waveform = channel.move_edges(waveform, before, after)
         if self.noises and draw[3] < config.noise_probability:
-            noise = self._noise(_pick(self.noises, draw[4]), len(waveform), draw[5])
+            noise = self._noise(draw[4], len(waveform), draw[5])
             snr_db = _between(config.noise_snr_db, draw[6])
             waveform = augment.add_noise(waveform, noise, snr_db)
         if config.colored_noise_snr_db is not None:
@@ -83,14 +83,24 @@ class WaveformAugmenter:
             waveform = augment.shift_time(waveform, round(shift_s * self.sample_rate))
         return waveform
 
-    def _noise(self, recording: Utterance, length: int, draw: float) -> Tensor:
-        """``length`` samples from a random place, repeated where the recording is shorter."""
-        part = partial(_part, length=length, draw=draw)
-        noise = self._cache.read(recording, self.sample_rate, part)
+    def _noise(self, which: float, length: int, place: float) -> Tensor:
+        """``length`` samples of a recording from a random place, repeated where it is shorter.
+
+        Where the recordings are played at several speeds, the rest of the draw that picks one
+        picks its speed: it says nothing about the recording.
+        """
+        from seqlab.frontend.augment import change_speed
+
+        speeds = self.config.noise_speeds or [1.0]
+        speed = _pick(speeds, which * len(self.noises) % 1.0)
+        part = partial(_part, length=math.ceil(length * speed), draw=place)
+        noise = self._cache.read(_pick(self.noises, which), self.sample_rate, part)
+        if speed != 1.0:
+            noise = change_speed(noise, speed, self.sample_rate)
         if len(noise) < length:
             noise = noise.repeat(math.ceil(length / len(noise)) + 1)
-            noise = noise[part(len(noise))]
-        return noise
+            noise = noise[_part(len(noise), length, place)]
+        return noise[:length]
 
 
 def _recordings(manifest: str | None, root: str | Path, what: str) -> list[Utterance]:

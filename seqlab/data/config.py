@@ -25,6 +25,8 @@ class AugmentConfig:
         noise: manifest of noise recordings, or None. Relative to ``DataConfig.root``.
         noise_snr_db: range (low, high) of the signal-to-noise ratio in dB.
         noise_probability: share of utterances that get noise, 0 to 1.
+        noise_speeds: factors, as ``speeds``, at one of which the noise is played; empty: as it is.
+            Makes more of few noises: a hum of another pitch, a machine that turns faster.
         reverberation: manifest of room impulse responses, or None.
         reverberation_probability: share of utterances that are reverberated, 0 to 1.
         gain_db: range (low, high) of a level change in dB, or None.
@@ -45,6 +47,7 @@ class AugmentConfig:
     noise: str | None = None
     noise_snr_db: tuple[float, float] = (5.0, 20.0)
     noise_probability: float = 0.5
+    noise_speeds: list[float] = field(default_factory=list)
     reverberation: str | None = None
     reverberation_probability: float = 0.3
     gain_db: tuple[float, float] | None = None
@@ -55,9 +58,10 @@ class AugmentConfig:
     pauses_s: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        for factor in self.speeds:
-            if not 0.5 <= factor <= 2:
-                raise DataError(f"speeds: {factor} must be within 0.5 and 2; such as 0.9 or 1.1")
+        for name in ("speeds", "noise_speeds"):
+            for factor in getattr(self, name):
+                if not 0.5 <= factor <= 2:
+                    raise DataError(f"{name}: {factor} must be within 0.5 and 2, such as 0.9")
         for name in ("noise_probability", "reverberation_probability"):
             if not 0 <= getattr(self, name) <= 1:
                 raise DataError(f"{name}={getattr(self, name)} must be within 0 and 1")
@@ -68,7 +72,7 @@ class AugmentConfig:
                 raise DataError(f"{name}={getattr(self, name)} must be 0 or more seconds")
         if self.pauses_s is not None and not all(0 <= value <= 60 for value in self.pauses_s):
             raise DataError(f"pauses_s={self.pauses_s} must be two numbers of 0 to 60 seconds")
-        needed = {"noise_snr_db": "noise", "noise_probability": "noise"}
+        needed = dict.fromkeys(("noise_snr_db", "noise_probability", "noise_speeds"), "noise")
         needed["reverberation_probability"] = "reverberation"
         for name, value in not_default(self, needed).items():
             if getattr(self, needed[name]) is None:

@@ -20,7 +20,7 @@ class TrainingConfig:
         accumulate: Batches whose gradients are added up before each optimizer step, at least 1.
         gradient_clip: Largest global L2 norm of the gradient; None leaves it as it is.
         precision: "no" computes in float32; "bf16" and "fp16" compute matrix products in half
-            precision. fp16 needs a GPU.
+            precision. fp16 needs a GPU; a CPU without fast bf16 computes in float32, and says so.
         device: "auto" takes a GPU where there is one; "cpu" never does.
         compile: Compile the encoder's layers with ``torch.compile`` for the training steps; a
             machine that cannot trains without, and says so.

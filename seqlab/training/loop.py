@@ -213,13 +213,34 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
     Raises:
         RecipeError: fp16 without a GPU.
     """
-    on_cpu = config.device == "cpu" or not torch.cuda.is_available()
+    on_cpu = _on_cpu(config)
     if config.precision == "fp16" and on_cpu:
         raise RecipeError(
             "training.precision=fp16 needs a GPU, there is none to use; take bf16 or no"
         )
     AcceleratorState._reset_state(reset_partial_state=not torch.distributed.is_initialized())
-    return Accelerator(mixed_precision=config.precision, cpu=on_cpu)
+    precision = "no" if precision_note(config) else config.precision
+    return Accelerator(mixed_precision=precision, cpu=on_cpu)
+
+
+def precision_note(config: TrainingConfig) -> str | None:
+    """Why a training in bf16 computes in float32 after all; None where it need not.
+
+    A CPU that cannot multiply bf16 numbers falls back to loops a hundred times as slow.
+    """
+    if config.precision != "bf16" or not _on_cpu(config) or _cpu_has_bf16():
+        return None
+    return "training.precision: this CPU has no fast bf16; computing in float32 instead"
+
+
+def _on_cpu(config: TrainingConfig) -> bool:
+    return config.device == "cpu" or not torch.cuda.is_available()
+
+
+def _cpu_has_bf16() -> bool:
+    """Whether torch has kernels for it, as its convolutions ask: AVX-512 or Arm's BF16."""
+    built: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return built and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def check_folder(folder: Path, resume: bool) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import seqlab
-from seqlab.training.loop import check_folder, make_accelerator, train
+from seqlab.training.loop import check_folder, make_accelerator, precision_note, train
 from seqlab.training.observer import Observer, SilentObserver
 from seqlab.training.prepare import TrainableRecipe, prepare
 from seqlab.training.report import write_report
@@ -82,7 +82,8 @@ def run_training(
     model, warm = prepared.model, prepared.warm_start
     accelerator = make_accelerator(recipe.training)
     main = accelerator.is_main_process
-    notes = [*prepared.notes, *(judge.notes if judge is not None else [])]
+    slower = precision_note(recipe.training)
+    notes = [*prepared.notes, *(judge.notes if judge is not None else []), *filter(None, [slower])]
     for note in notes if main else []:
         observer.noted(note)
     folder.mkdir(parents=True, exist_ok=True)

@@ -257,6 +257,23 @@ class TestAugmentation:
             ratio = clean.square().sum() / difference.square().sum()
             assert 10 * torch.log10(ratio) == pytest.approx(10, abs=1e-3)
 
+    def test_every_noise_is_played_at_every_speed(self, tmp_path) -> None:
+        tones = []
+        for name, hertz in (("low", 300), ("high", 1000)):
+            tone = torch.sin(2 * torch.pi * hertz * torch.arange(8000) / 8000)
+            save_audio(tmp_path / f"{name}.wav", 0.5 * tone, 8000)
+            tones.append(from_file(tmp_path / f"{name}.wav", name))
+        write_manifest(tones, tmp_path / "noise.jsonl")
+        config = AugmentConfig(
+            noise="noise.jsonl", noise_probability=1.0, noise_speeds=[0.5, 1.0, 2.0]
+        )
+        augmenter = WaveformAugmenter(config, 8000, tmp_path)
+        heard = []
+        for number in range(60):
+            noise = augmenter(torch.ones(1600), np.random.default_rng(number)) - 1
+            heard.append(int(torch.fft.rfft(noise).abs()[1:].argmax() + 1) * 5)  # in Hz
+        assert set(heard) == {150, 300, 600, 500, 1000, 2000}
+
     def test_one_setting_leaves_the_draws_of_others(self, utterances) -> None:
         louder = AugmentConfig(gain_db=(-6, 6))
         both = AugmentConfig(gain_db=(-6, 6), time_shift_s=0.01)

@@ -120,6 +120,8 @@ def test_settings_out_of_range(arguments: dict, says: str) -> None:
     ("arguments", "says"),
     [
         ({"speeds": [0.9, 3.0]}, "3.0"),
+        ({"noise": "noise", "noise_speeds": [0.1]}, "noise_speeds: 0.1 must be within 0.5 and 2"),
+        ({"noise_speeds": [0.9]}, r"noise_speeds=\[0.9\] needs noise, a manifest"),
         ({"noise_probability": 1.5}, "noise_probability"),
         ({"reverberation_probability": -0.1}, "reverberation_probability"),
         ({"noise_snr_db": (20.0, 5.0)}, "noise_snr_db"),

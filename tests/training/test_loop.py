@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from seqlab.errors import DataError, ModelError, RecipeError, TrainingError
 from seqlab.model import SpeechModel
+from seqlab.training import loop
 from seqlab.training.checkpoint import load_safely
 from seqlab.training.observer import Progress
 from seqlab.training.writers import COLUMNS, read_metrics
@@ -185,7 +186,10 @@ def test_max_steps_ends_within_an_epoch(labels: Path, tmp_path: Path) -> None:
     assert [row["step"] for row in result.training.history] == [6, 8]
 
 
-def test_bf16_stays_close_to_float32(labels: Path, tmp_path: Path) -> None:
+def test_bf16_stays_close_to_float32(
+    labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "_cpu_has_bf16", lambda: True)  # slow where it has not, not wrong
     losses = {}
     for precision in ("no", "bf16"):
         recipe = make_recipe(labels, "classification", training__precision=precision)
@@ -193,6 +197,22 @@ def test_bf16_stays_close_to_float32(labels: Path, tmp_path: Path) -> None:
         losses[precision] = [row["epoch_loss"] for row in result.training.history]
     assert losses["bf16"] != losses["no"]
     assert losses["bf16"] == pytest.approx(losses["no"], rel=0.1)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_cpu_without_bf16_computes_in_float32_and_says_so(
+    labels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "_cpu_has_bf16", lambda: False)
+    losses = {}
+    for precision in ("no", "bf16"):
+        observer = Recorder()
+        recipe = make_recipe(labels, "classification", training__precision=precision)
+        result = run(recipe, tmp_path / precision, observer=observer)
+        losses[precision] = [row["epoch_loss"] for row in result.training.history]
+        said = any("no fast bf16; computing in float32" in note for note in observer.notes)
+        assert said == (precision == "bf16")
+    assert losses["bf16"] == losses["no"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

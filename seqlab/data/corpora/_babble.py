@@ -9,15 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqlab.audio import load_audio, save_audio
-from seqlab.checks import check_range
-from seqlab.data.manifest import Utterance, from_file, read_manifest
+from seqlab.audio import load_audio
+from seqlab.data.corpora._made_noise import write_noise
+from seqlab.data.manifest import Utterance, read_manifest
 from seqlab.errors import DataError
 
-_RECORDING_S = 60.0
 _PEOPLE = (2, 8)  # in a recording, so that some words of two can be told and none of seven
 _LEVEL_DB = (-6.0, 0.0)  # how loud one of them is beside the loudest
-_PEAK = 0.9
 
 
 def make_babble(
@@ -39,19 +37,12 @@ def make_babble(
         SeqlabError: ``minutes`` out of range, or fewer than two voices.
         AudioError: a recording cannot be read.
     """
-    check_range("babble_minutes", minutes, 0.1, 600, "10 is usual")
     voices = _voices(manifest)
-    folder = dest / "babble"
-    folder.mkdir(parents=True, exist_ok=True)
-    made = []
-    for number in range(int(np.ceil(minutes * 60 / _RECORDING_S))):
-        rng = np.random.default_rng([seed, number])
-        seconds = min(_RECORDING_S, minutes * 60 - number * _RECORDING_S)
-        mixed = _mixed(voices, rng, round(seconds * sample_rate), sample_rate)
-        path = folder / f"{number:03d}.flac"
-        save_audio(path, mixed, sample_rate)
-        made.append(from_file(path, f"babble/{number:03d}"))
-    return made
+
+    def make(rng: np.random.Generator, length: int) -> Tensor:
+        return _mixed(voices, rng, length, sample_rate)
+
+    return write_noise("babble", make, minutes, dest, sample_rate, seed)
 
 
 def _voices(manifest: str) -> list[list[Utterance]]:
@@ -79,7 +70,7 @@ def _mixed(
         loudness = float(speech.square().mean().sqrt())
         gain = 10 ** (rng.uniform(*_LEVEL_DB) / 20)
         mixed += speech * (gain / max(loudness, 1e-9))
-    return mixed * (_PEAK / max(float(mixed.abs().max()), 1e-9))
+    return mixed
 
 
 def _speech(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from seqlab.data.corpora._babble import make_babble
+from seqlab.data.corpora._impacts import make_impacts
 from seqlab.data.corpora._layout import audio_files, require_folder, wrong_layout
 from seqlab.data.manifest import Utterance, from_file
 from seqlab.data.table import read_lines
@@ -18,6 +19,7 @@ def prepare(
     *,
     babble: str = "",
     babble_minutes: float = 10.0,
+    impacts_minutes: float = 0.0,
     dest: Path | None = None,
 ) -> dict[str, list[Utterance]]:
     """Manifests ``noise_train``, ``rir_train`` and so on, of what recipes mix into speech.
@@ -32,7 +34,9 @@ def prepare(
         babble: manifest of training speech, of which recordings of several voices at once are
             made and join ``noise_train``; empty: none. Real noises are mostly few.
         babble_minutes: how much of it.
-        dest: folder of the babble (``babble/`` in it).
+        impacts_minutes: how much clatter of hard things is made and joins ``noise_train``;
+            0: none.
+        dest: folder of what is made (``babble/`` and ``impacts/`` in it).
 
     Raises:
         DataError: another layout, and the message names file and line; or speech that cannot be
@@ -40,11 +44,16 @@ def prepare(
     """
     require_folder(source, "noise and impulse responses", _EXPECTED)
     splits = _found(source)
+    if not (babble or impacts_minutes):
+        return splits
+    if dest is None:
+        raise DataError("babble and impacts are new recordings; name a folder dest for them")
+    made = splits.get("noise_train", [])
     if babble:
-        if dest is None:
-            raise DataError(f"babble={babble!r} makes new recordings; name a folder dest for them")
-        made = make_babble(babble, babble_minutes, dest)
-        splits["noise_train"] = splits.get("noise_train", []) + made
+        made = made + make_babble(babble, babble_minutes, dest)
+    if impacts_minutes:
+        made = made + make_impacts(impacts_minutes, dest)
+    splits["noise_train"] = made
     return splits
 
 
