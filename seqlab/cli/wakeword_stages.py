@@ -167,7 +167,6 @@ def choose_thresholds(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
 
 def export(folder: Path) -> bool:
     """Export to ``onnx``, unless it is there; False, with a note, where an extra is missing."""
-    from seqlab.audio import load_audio
     from seqlab.cli.locate import load_model
     from seqlab.data.manifest import read_manifest
     from seqlab.deploy.folder import is_export
@@ -178,11 +177,8 @@ def export(folder: Path) -> bool:
         return True
     model = load_model(str(folder / "run"))
     point = OperatingPoint.load(folder / "run" / "model")
-    heard = [
-        load_audio(u.path, start_s=u.start_s, duration_s=u.duration_s,
-                   sample_rate=model.sample_rate)[0]
-        for u in read_manifest(folder / "data" / "dev.jsonl.gz")[:_CHECKED_ON]
-    ]  # fmt: skip
+    spoken = read_manifest(folder / "data" / "dev.jsonl.gz")[:_CHECKED_ON]
+    heard = [utterance.waveform(model.sample_rate) for utterance in spoken]
     try:
         from seqlab.export.export import export_model
 

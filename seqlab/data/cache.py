@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqlab.audio import load_audio
 from seqlab.data.utterance import Utterance
 
 
@@ -50,12 +49,7 @@ class AudioCache:
         kept = self.get(recording, part(len(self._kept.get(recording, ()))))
         if kept is not None:
             return kept
-        whole, _ = load_audio(
-            recording.path,
-            start_s=recording.start_s,
-            duration_s=recording.duration_s,
-            sample_rate=sample_rate,
-        )
+        whole = recording.waveform(sample_rate)
         self.put(recording, whole)
         return whole[part(len(whole))]
 

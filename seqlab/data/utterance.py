@@ -6,9 +6,13 @@ import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from seqlab.errors import DataError
 from seqlab.events.event import Event, events_text
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +83,19 @@ class Utterance:
         if self.events is not None:
             return events_text(self.events)
         return self.label if self.label is not None else self.transcript
+
+    def waveform(self, sample_rate: int | None = None) -> Tensor:
+        """What is heard, (N,), at ``sample_rate`` in Hz; None: at the file's.
+
+        Raises:
+            AudioError: the file is missing, is no audio, or does not hold the utterance.
+        """
+        from seqlab.audio import load_audio
+
+        waveform, _ = load_audio(
+            self.path, start_s=self.start_s, duration_s=self.duration_s, sample_rate=sample_rate
+        )
+        return waveform
 
 
 def from_file(

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqlab.audio import load_audio
 from seqlab.data.utterance import Utterance
 from seqlab.decoding.firings import Firings, count_firings, firings
 from seqlab.detection import Trial
@@ -131,12 +130,7 @@ def sound_of(
     """The recordings one after the other; ``ends`` takes the sample after each."""
     at = 0
     for utterance in utterances:
-        waveform, _ = load_audio(
-            utterance.path,
-            start_s=utterance.start_s,
-            duration_s=utterance.duration_s,
-            sample_rate=spotter.sample_rate,
-        )
+        waveform = utterance.waveform(spotter.sample_rate)
         at += len(waveform)
         if ends is not None:
             ends.append(at)

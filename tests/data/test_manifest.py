@@ -284,3 +284,12 @@ def test_a_table_of_several_splits_is_not_read_as_one(write_audio, tmp_path: Pat
     write_manifest(read_manifest(table, "test"), tmp_path / "m.jsonl")
     with pytest.raises(DataError, match=r"goes with a \.tsv table"):
         read_manifest(tmp_path / "m.jsonl", "test")
+
+
+def test_the_waveform_of_a_part_is_that_part(write_audio) -> None:
+    whole = from_file(write_audio("a.wav", 0.5), "a")
+    sound = whole.waveform()
+    part = cut(whole, "b", 0.125, 0.25)
+    assert len(sound) == round(0.5 * whole.sample_rate)
+    assert part.waveform().equal(sound[whole.sample_rate // 8 : 3 * whole.sample_rate // 8])
+    assert len(part.waveform(2 * whole.sample_rate)) == round(0.5 * whole.sample_rate)

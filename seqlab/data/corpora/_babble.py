@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqlab.audio import load_audio
 from seqlab.data.corpora._made_noise import write_noise
 from seqlab.data.manifest import Utterance, read_manifest
 from seqlab.errors import DataError
@@ -80,12 +79,7 @@ def _speech(
     parts: list[Tensor] = []
     wanted = length
     for utterance in _shuffled(utterances, rng):
-        waveform, _ = load_audio(
-            utterance.path,
-            start_s=utterance.start_s,
-            duration_s=utterance.duration_s,
-            sample_rate=sample_rate,
-        )
+        waveform = utterance.waveform(sample_rate)
         if not parts:
             waveform = waveform[int(rng.random() * len(waveform)) :]
         parts.append(waveform)

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqlab.audio import load_audio
 from seqlab.data.cache import AudioCache
 from seqlab.data.utterance import Utterance
 from seqlab.errors import DataError
@@ -66,12 +65,7 @@ class Clips:
     def _kept(self, utterance: Utterance, trim: bool) -> Tensor:
         found = self._cache.get(utterance)
         if found is None:
-            found, _ = load_audio(
-                utterance.path,
-                start_s=utterance.start_s,
-                duration_s=utterance.duration_s,
-                sample_rate=self.sample_rate,
-            )
+            found = utterance.waveform(self.sample_rate)
             found = trimmed(found, self.sample_rate) if trim else found
             self._cache.put(utterance, found)
         return found

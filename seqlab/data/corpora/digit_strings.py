@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqlab.audio import load_audio, save_audio
+from seqlab.audio import save_audio
 from seqlab.checks import check_at_least, check_range
 from seqlab.data.corpora._layout import require_folder, wrong_layout
 from seqlab.data.manifest import Utterance, from_file, read_manifest
@@ -108,7 +108,7 @@ def _strings(manifest: Path, split: str, count: int, shape: Shape, folder: Path)
         takes = _draw(speakers[speaker], shape, rng)
         for take in takes:
             if take.id not in loaded:
-                loaded[take.id] = _load(take, shape.sample_rate)
+                loaded[take.id] = take.waveform(shape.sample_rate)
         path = folder / split / f"{number:05d}.flac"
         waveform = join_words([loaded[take.id] for take in takes], shape, rng)
         save_audio(path, waveform, shape.sample_rate, clip=True)
@@ -136,12 +136,6 @@ def _draw(words: Words, shape: Shape, rng: np.random.Generator) -> list[Utteranc
     count = int(rng.integers(shape.min_words, shape.max_words + 1))
     chosen = [words[names[int(index)]] for index in rng.integers(len(names), size=count)]
     return [takes[int(rng.integers(len(takes)))] for takes in chosen]
-
-
-def _load(take: Utterance, sample_rate: int) -> Tensor:
-    return load_audio(
-        take.path, start_s=take.start_s, duration_s=take.duration_s, sample_rate=sample_rate
-    )[0]
 
 
 def join_words(words: list[Tensor], shape: Shape, rng: np.random.Generator) -> Tensor:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from seqlab.audio import load_audio, save_audio
+from seqlab.audio import save_audio
 from seqlab.data.corpora._layout import audio_files, require_folder, table_splits, wrong_layout
 from seqlab.data.corpora._pauses import Loudness, without_pauses
 from seqlab.data.manifest import Utterance, from_file, read_manifest
@@ -124,17 +124,14 @@ def _noisy(
     recordings = read_manifest(manifest)
     if not recordings:
         raise DataError(f"noise={manifest!r} is empty, must name at least one recording")
-    noises = [
-        load_audio(n.path, start_s=n.start_s, duration_s=n.duration_s, sample_rate=_NOISY_RATE)[0]
-        for n in recordings
-    ]
+    noises = [noise.waveform(_NOISY_RATE) for noise in recordings]
     made = []
     for clip in clips:
         seed = hashlib.sha1(clip.id.encode()).digest()
         which, where = np.random.default_rng(list(seed)).random(2)
         noise = noises[int(which * len(noises))]
         start = int(where * max(1, len(noise) - round(clip.duration_s * _NOISY_RATE)))
-        waveform, _ = load_audio(clip.path, sample_rate=_NOISY_RATE)
+        waveform = clip.waveform(_NOISY_RATE)
         mixed = _mixed(waveform, noise[start:], snr_db)
         mixed = mixed / max(1.0, float(mixed.abs().max()))
         path = dest / "noisy" / str(clip.label).replace(" ", "_") / f"{Path(clip.path).stem}.flac"
