@@ -10,6 +10,7 @@ from seqlab.cli.terminal import Progress, print_table, say
 from seqlab.errors import MissingDependencyError
 
 if TYPE_CHECKING:
+    from seqlab.data.manifest import Utterance
     from seqlab.recipe import Recipe
 
 BASE = "recipes/kws/wakeword/mdtc.yaml"
@@ -92,12 +93,11 @@ def write_recipe(folder: Path, settings: dict[str, Any], overrides: list[str]) -
 def data_section(base: dict[str, Any], data: Path) -> dict[str, Any]:
     """The recipe's ``data``: batches and augmentation of the shipped one, manifests of here."""
     from seqlab.data.manifest import read_manifest
-    from seqlab.text.vocabulary import UNKNOWN_LABEL
 
     def there(*names: str) -> list[str]:
         return [f"{name}.jsonl.gz" for name in names if (data / f"{name}.jsonl.gz").is_file()]
 
-    keywords = [u for u in read_manifest(data / "train.jsonl.gz") if u.label != UNKNOWN_LABEL]
+    keywords = read_manifest(data / "train.jsonl.gz")
     noise = there("noise_train")
     needs = ("reverberation", "noise") if not noise else ("reverberation",)
     augment = {k: v for k, v in base["augment"].items() if not k.startswith(needs)}
@@ -105,7 +105,7 @@ def data_section(base: dict[str, Any], data: Path) -> dict[str, Any]:
         augment["noise"] = noise[0]
     else:
         augment["colored_noise_snr_db"] = [5, 40]
-    other = there("other_train", "negatives_train")
+    other = there("near_train", "other_train", "negatives_train")
     return {
         "root": str(data.resolve()),
         "test": [],
@@ -138,17 +138,17 @@ def choose_thresholds(folder: Path, settings: dict[str, Any]) -> dict[str, Any]:
     from seqlab.inference.judging import at_stored
     from seqlab.inference.operating_point import Measurement, choose
     from seqlab.inference.spotting import KeywordSpotter
-    from seqlab.text.vocabulary import UNKNOWN_LABEL
 
     if (folder / RESULT).is_file():
         found: dict[str, Any] = json.loads((folder / RESULT).read_text(encoding="utf-8"))
         return found
-    dev = read_manifest(folder / "data" / "dev.jsonl.gz")
-    positives = [u for u in dev if u.label != UNKNOWN_LABEL]
-    near = [u for u in dev if u.label == UNKNOWN_LABEL]
-    names = ("other_dev", "negatives_dev", "noise_dev")
-    paths = [p for name in names if (p := folder / "data" / f"{name}.jsonl.gz").is_file()]
-    negatives = [u for path in paths for u in read_manifest(path)]
+
+    def read(*names: str) -> list[Utterance]:
+        paths = [folder / "data" / f"{name}.jsonl.gz" for name in names]
+        return [u for path in paths if path.is_file() for u in read_manifest(path)]
+
+    positives, near = read("dev"), read("near_dev")
+    negatives = read("other_dev", "negatives_dev", "noise_dev")
     windows = {"window_s": 1.0, "hop_s": 0.1}
     model = load_model(str(folder / "run"))
     spotter = KeywordSpotter(model, DetectorSettings(), block_s=5.0, **windows)

@@ -50,7 +50,8 @@ def test_prepare_only(call: Call, tmp_path: Path) -> None:
     assert masks is not None and masks["num_time_masks"] == masks["num_frequency_masks"] == 0
     assert call("check", folder / "recipe.yaml").code == 0
     train, dev = (read_manifest(folder / "data" / f"{n}.jsonl.gz") for n in ("train", "dev"))
-    assert {u.label for u in train} == {"hey sunflower", "go", "<unknown>"}
+    assert {u.label for u in train} == {"hey sunflower", "go"}
+    assert recipe.data.unknown.sources == ["near_train.jsonl.gz", "other_train.jsonl.gz"]
     assert not {u.speaker for u in train} & {u.speaker for u in dev}
 
     again = call("wakeword", "hey sunflower", "go", "-o", folder, *SMALL)

@@ -102,22 +102,21 @@ def test_manifests(script: Path, tmp_path: Path) -> None:
         name: read_manifest(tmp_path / "data" / f"{name}.jsonl.gz") for name in summary.splits
     }
     assert set(splits) == {
-        "train", "dev", "other_train", "other_dev", "judged", "noise_train", "noise_dev",
-        "negatives_train", "negatives_dev",
+        "train", "dev", "near_train", "near_dev", "other_train", "other_dev", "judged",
+        "noise_train", "noise_dev", "negatives_train", "negatives_dev",
     }  # fmt: skip
     for side, voices in (("train", 4), ("dev", 1)):
         labels = sorted((u.label, u.transcript or "") for u in splits[side])
-        one_voice = [
-            (UNKNOWN_LABEL, ""), (UNKNOWN_LABEL, "go"), ("go on", "go on"),
-            ("go on", "please go on"),
-        ]  # fmt: skip
-        assert labels == sorted(one_voice * voices)
+        assert labels == sorted([("go on", "go on"), ("go on", "please go on")] * voices)
+        near = sorted((u.label, u.transcript or "") for u in splits[f"near_{side}"])
+        assert near == sorted([(UNKNOWN_LABEL, ""), (UNKNOWN_LABEL, "go")] * voices)
         assert all(u.label is None for u in splits[f"other_{side}"])
-    sides = [{u.speaker for n in (s, f"other_{s}") for u in splits[n]} for s in ("train", "dev")]
+    sides = [
+        {u.speaker for n in (s, f"near_{s}", f"other_{s}") for u in splits[n]}
+        for s in ("train", "dev")
+    ]
     assert not sides[0] & sides[1]
-    assert {u.id for u in splits["judged"]} >= {
-        u.id for u in splits["dev"] if u.label == UNKNOWN_LABEL
-    }
+    assert {u.id for u in splits["judged"]} >= {u.id for u in splits["near_dev"]}
     kept = [splits["negatives_train"], splits["negatives_dev"]]
     assert sorted(u.id for half in kept for u in half) == ["1", "2", "3", "4", "5"]
     assert not {u.speaker for u in kept[0]} & {u.speaker for u in kept[1]}

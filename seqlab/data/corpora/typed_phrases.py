@@ -46,9 +46,10 @@ def prepare(
 ) -> dict[str, list[Utterance]]:
     """Splits for a detector of typed phrases, from a script that ``seqlab wakeword`` writes.
 
-    ``train`` and ``dev`` hold the phrases, alone and among other words, and near misses as
-    ``<unknown>``; ``other_train`` and ``other_dev`` sentences; ``judged`` the near misses of dev
-    and some of its sentences, to judge every epoch by. Each fourth voice is dev. Half of the
+    ``train`` and ``dev`` hold the phrases, alone and among other words; ``near_train`` and
+    ``near_dev`` near misses, as ``<unknown>``; ``other_train`` and ``other_dev`` sentences;
+    ``judged`` the near misses of dev and some of its sentences, to judge every epoch by. Each
+    fourth voice is dev. Half of the
     recordings of ``negatives`` (by speaker where known) and of ``noise`` become
     ``negatives_train`` and ``noise_train``, half ``negatives_dev`` and ``noise_dev``. The voices
     of ``programs`` are all learnt from, and say what they have the sounds for.
@@ -84,10 +85,11 @@ def prepare(
     for (split, _), folder in zip(plans, folders, strict=True):
         for _, said in read_table(folder / TABLE):
             saying = by_text[str(said.transcript)]
-            kind = f"other_{split}" if saying.kind == "sentence" else split
-            splits.setdefault(kind, []).append(_named(said, saying))
-    near = [u for u in splits["dev"] if u.label == UNKNOWN_LABEL]
-    splits["judged"] = near + _first(splits["other_dev"], _MOST_JUDGED_S)
+            utterance = _named(said, saying)
+            kinds = {None: f"other_{split}", UNKNOWN_LABEL: f"near_{split}"}
+            splits.setdefault(kinds.get(utterance.label, split), []).append(utterance)
+    judged = _first(splits["other_dev"], _MOST_JUDGED_S)
+    splits["judged"] = splits.get("near_dev", []) + judged
     labels = list(dict.fromkeys(saying.label for saying in sayings if saying.label))
     return (
         splits
