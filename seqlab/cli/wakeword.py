@@ -42,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("false-alarms-per-hour", float, 0.4, "RATE", "allowed for each phrase; default: 0.4"),
         (
             "hours", float, None, "H",
-            "of synthetic sentences that the thresholds are chosen on; default: as many as can "
-            "tell the rate, 3 at most",
+            "of synthetic sentences that the thresholds are chosen on, and of as many others to "
+            "learn from; default: as many as can tell the rate, 3 at most",
         ),
     ]  # fmt: skip
     for name, kind, default, metavar, text in numbers:

@@ -12,7 +12,7 @@ from seqlab.text.lexicon import Lexicon
 from seqlab.text.sayings import Kind, Saying
 
 SHORTEST = 4  # phones that a phrase should have
-_STRINGS = 600  # sentences of words drawn from the lexicon
+_STRINGS = 4000  # sentences of words drawn from the lexicon
 _CARRIED = 1 / 3  # share of near misses that stand among other words
 _CARRIERS = (
     "{} what time is it",

@@ -24,7 +24,7 @@ NOTES = ("synthetic speech: figures on it say nothing about people",)
 SHARED_SPEAKERS = "voices are those of train or those of dev, none is both"
 
 _DEV_EVERY = 4  # each so-manieth voice
-_CARRIERS, _NEAR, _SENTENCES = 2, 6, 3  # texts of a voice, for each phrase but for the sentences
+_CARRIERS, _NEAR = 2, 6  # texts of a voice, for each phrase
 _SENTENCE_S = 2.9  # what one takes at least, on average
 _MOST_JUDGED_S = 900.0  # of sentences that every epoch is judged by
 _LONGEST_STRETCH = 200  # sentences that a voice says in one go: what a kill can cost
@@ -61,7 +61,7 @@ def prepare(
         voices: how many, 2 to 70.
         copies: takes of each text by each voice.
         seed: of what each voice says, and how.
-        hours: of sentences by the voices of dev, about.
+        hours: of sentences by the voices of dev, about, and as many by those of train.
         programs: other programs that speak, or their voices, by spaces, as
             `seqlab.data.speech_programs.find_voices` takes them; empty: espeak-ng alone.
         noise: folder of recordings without speech; empty: none.
@@ -114,7 +114,7 @@ def voice_plans(
         voices: see ``prepare``, as the others.
         copies: takes of each text.
         seed: of the shares.
-        hours: of sentences in dev.
+        hours: of sentences in dev, and in train.
         programs: see ``prepare``.
 
     Returns:
@@ -129,23 +129,19 @@ def voice_plans(
         raise DataError("the script must hold a phrase and two sentences; add their lines")
     names = default_voices(voices)
     kinds = ["dev" if number % _DEV_EVERY == 1 else "train" for number in range(voices)]
-    each = round(hours * 3600 / _SENTENCE_S / kinds.count("dev"))
+    others = [other.name for other in find_voices(programs)] if programs else []
+    said = [*zip(names, kinds, strict=True), *((name, "train") for name in others)]
     made = []
-    for number, (voice, split) in enumerate(zip(names, kinds, strict=True)):
+    for number, (voice, split) in enumerate(said):
         rng = np.random.default_rng([seed, number])
-        mine = sentences[0::2] if split == "train" else sentences[1::2]
         texts = _share(sayings, rng)
-        if split == "train":
-            texts += _drawn(mine, _SENTENCES, rng)
+        if voice in others:
+            texts = [text for text in texts if not in_phonemes(text)]
         made.append((split, Plan(tuple(texts), (voice,), copies, seed, lively=True)))
-        if split == "dev":
-            made += _stretches(mine, each, voice, seed, rng)
-    others = find_voices(programs) if programs else []
-    for number, other in enumerate(others, start=voices):
-        rng = np.random.default_rng([seed, number])
-        texts = _share(sayings, rng) + _drawn(sentences[0::2], _SENTENCES, rng)
-        words = tuple(text for text in texts if not in_phonemes(text))
-        made.append(("train", Plan(words, (other.name,), copies, seed, lively=True)))
+        each = round(hours * 3600 / _SENTENCE_S / sum(side == split for _, side in said))
+        mine = sentences[0::2] if split == "train" else sentences[1::2]
+        stretches = _stretches(mine, each, voice, seed, rng)
+        made += [(split, plan) for plan in stretches]
     return made
 
 
@@ -246,13 +242,13 @@ def _drawn(texts: Sequence[str], count: int, rng: np.random.Generator) -> list[s
 
 def _stretches(
     sentences: Sequence[str], count: int, voice: str, seed: int, rng: np.random.Generator
-) -> list[tuple[str, Plan]]:
+) -> list[Plan]:
     """So many sentences by one voice: each once, or more often where there are too few."""
     takes = -(-max(1, count) // len(sentences))
     texts = _drawn(sentences, -(-max(1, count) // takes), rng)
     size = max(1, _LONGEST_STRETCH // takes)
     parts = [texts[begin : begin + size] for begin in range(0, len(texts), size)]
-    return [("dev", Plan(tuple(part), (voice,), takes, seed, lively=True)) for part in parts]
+    return [Plan(tuple(part), (voice,), takes, seed, lively=True) for part in parts]
 
 
 def _named(said: Utterance, saying: Saying) -> Utterance:
