@@ -226,7 +226,7 @@ def make_accelerator(config: TrainingConfig) -> Accelerator:
 def precision_note(config: TrainingConfig) -> str | None:
     """Why a training in bf16 computes in float32 after all; None where it need not.
 
-    A CPU that cannot multiply bf16 numbers falls back to loops a hundred times as slow.
+    A CPU that cannot multiply bf16 numbers falls back to plain loops, tens of times as slow.
     """
     if config.precision != "bf16" or not _on_cpu(config) or _cpu_has_bf16():
         return None
