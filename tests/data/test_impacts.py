@@ -38,7 +38,7 @@ def test_a_mode_is_60_db_down_when_its_time_is_over() -> None:
 
 
 def test_sound_begins_at_once_and_things_differ() -> None:
-    """The loudest hundredth holds most of the power, which no steady noise does: it has 7 %."""
+    """The loudest hundredth holds a quarter of the power or more; of white noise it holds 8 %."""
     spectra = []
     for seed in range(6):
         sound = _recording(np.random.default_rng(seed), 20 * RATE, RATE).numpy()
