@@ -23,6 +23,7 @@ from seqlab.training.checkpoint import TrainingState, load_checkpoint
 from seqlab.training.compiling import Forwards, compiled_layers
 from seqlab.training.config import TrainingConfig
 from seqlab.training.ema import MovingAverage
+from seqlab.training.freezing import rest
 from seqlab.training.interrupt import TrainingInterrupted, stop_on_signals
 from seqlab.training.observer import Observer, SilentObserver
 from seqlab.training.optim import build_optimizer
@@ -75,6 +76,7 @@ def train(
         try:
             while not run.finished:
                 run.module.train()
+                rest(model)
                 for batches in run.groups_of_batches():
                     state, rate = run.state, run.set_learning_rate()
                     seed_step(settings.seed, state.step, run.accelerator.process_index)

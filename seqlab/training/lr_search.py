@@ -14,6 +14,7 @@ import numpy.typing as npt
 from seqlab.data.batch import Batch
 from seqlab.data.loader import make_loader, make_sampler
 from seqlab.errors import RecipeError, TrainingError
+from seqlab.training.freezing import rest
 from seqlab.training.loop import fit_normalizer, make_accelerator
 from seqlab.training.optim import build_optimizer
 from seqlab.training.prepare import Prepared, TrainableRecipe, prepare
@@ -164,6 +165,7 @@ def _losses(prepared: Prepared, rates: Sequence[float]) -> Iterator[float]:
         build_optimizer(model, settings.optimizer),
     )
     module.train()
+    rest(model)
     groups = _endless(prepared, accelerator)
     try:
         for step, (rate, batches) in enumerate(zip(rates, groups, strict=False)):

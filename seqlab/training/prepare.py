@@ -13,6 +13,7 @@ from seqlab.data.manifest import Utterance
 from seqlab.data.sections import make_sections
 from seqlab.errors import DataError
 from seqlab.training.config import TrainingConfig
+from seqlab.training.freezing import freeze
 from seqlab.training.label_objective import LabelObjective, label_objective, teacher_mark
 from seqlab.training.optim import OptimizerConfig
 from seqlab.training.preflight import (
@@ -130,6 +131,8 @@ def prepare(
     if recipe.warm_start is not None and fresh:
         warm = warm_start(model, recipe.warm_start)
         notes += warm.notes()
+    elif recipe.warm_start is not None:
+        freeze(model, recipe.warm_start.frozen)
     if dropped:
         notes.append(
             f"{len(dropped)} utterances too short for their targets dropped: {listed(dropped)}"
@@ -171,8 +174,9 @@ def _loop_settings(recipe: TrainableRecipe, objective: LabelObjective | None) ->
         seed=recipe.seed,
         recipe=recipe.as_dict() | teacher_mark(recipe.training),
         defaults={
-            name: _defaults(getattr(recipe, name))
-            for name in ("data", "optimizer", "schedule", "training")
+            name: _defaults(section)
+            for name in ("data", "optimizer", "schedule", "training", "warm_start")
+            if (section := getattr(recipe, name)) is not None
         },
         fit_normalizer="normalizer" not in taken,
         objective=objective,

@@ -14,6 +14,7 @@ from seqlab.checks import did_you_mean
 from seqlab.errors import ModelError, RecipeError
 from seqlab.saving import StoredModel, read_model_folder
 from seqlab.training.checkpoint import changed_settings
+from seqlab.training.freezing import freeze
 from seqlab.training.token_match import TokenMatch
 
 if TYPE_CHECKING:
@@ -33,9 +34,11 @@ class WarmStartConfig:
             taken is not fitted anew.
         strict: Whether the parts must be alike, tokens aside. Otherwise those tensors are taken
             that have the same name and shape, and the others stay fresh.
+        frozen: Modules within these parts that stay as they were taken, batch-norm statistics
+            included: "encoder", or "encoder.layers.0".
 
     Raises:
-        RecipeError: There are no parts, or one is not known.
+        RecipeError: There are no parts, or one is not known; ``frozen`` is not within them.
 
     >>> WarmStartConfig("runs/first/model").parts
     ('encoder',)
@@ -44,6 +47,7 @@ class WarmStartConfig:
     model: str
     parts: tuple[str, ...] = ("encoder",)
     strict: bool = True
+    frozen: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.parts:
@@ -51,6 +55,12 @@ class WarmStartConfig:
         for part in self.parts:
             if part not in PARTS:
                 raise RecipeError(f"warm_start.parts names {part!r}{did_you_mean(part, PARTS)}")
+        for name in self.frozen:
+            if name.partition(".")[0] not in self.parts:
+                raise RecipeError(
+                    f"warm_start.frozen names {name!r}, which is not within warm_start.parts "
+                    f"({', '.join(self.parts)}); only what is taken can rest"
+                )
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,8 @@ class WarmStart:
         shared_tokens: Tokens that both vocabularies have, if weights went by token.
         tokens: Tokens of the new vocabulary.
         frontend_differs: Settings of the front end and normalizer in which the models differ.
+        frozen: Modules that rest.
+        frozen_weights: How many weights they have.
     """
 
     model: str
@@ -76,6 +88,8 @@ class WarmStart:
     shared_tokens: int | None = None
     tokens: int = 0
     frontend_differs: tuple[str, ...] = ()
+    frozen: tuple[str, ...] = ()
+    frozen_weights: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -95,6 +109,9 @@ class WarmStart:
             if names:
                 more = f" and {len(names) - 3} more" if len(names) > 3 else ""
                 said.append(f"warm start: {what}: {', '.join(names[:3])}{more}")
+        if self.frozen:
+            resting = ", ".join(self.frozen)
+            said.append(f"warm start: {self.frozen_weights} weights rest, of {resting}")
         if self.frontend_differs:
             said.append(
                 "warm start: the encoder learnt from other features, which differ in "
@@ -112,11 +129,15 @@ def warm_start(model: SpeechModel, config: WarmStartConfig) -> WarmStart:
 
     Raises:
         ModelError: The folder is no sound model, or a part of it does not fit.
+        RecipeError: ``frozen`` names what the model does not have.
     """
     stored = read_model_folder(Path(config.model))
     tokens = TokenMatch(model, stored)
     plans = [_plan(model, config, stored, tokens, part) for part in config.parts]
     found = {name: value for plan in plans for name, value in plan.values.items()}
+    fresh = tuple(name for plan in plans for name in plan.fresh)
+    _refuse_frozen_fresh(config, fresh)
+    frozen_weights = freeze(model, config.frozen)
     model.load_state_dict(found, strict=False)
     facts = stored.config.get("facts")
     title = facts.get("title", "") if isinstance(facts, dict) else ""
@@ -124,11 +145,13 @@ def warm_start(model: SpeechModel, config: WarmStartConfig) -> WarmStart:
         model=config.model,
         title=str(title),
         taken={plan.part: len(plan.values) for plan in plans},
-        fresh=tuple(name for plan in plans for name in plan.fresh),
+        fresh=fresh,
         unused=tuple(name for plan in plans for name in plan.unused),
         shared_tokens=tokens.shared if tokens.used else None,
         tokens=len(model.tokenizer),
         frontend_differs=_feature_differences(model, stored, config.parts),
+        frozen=config.frozen,
+        frozen_weights=frozen_weights,
     )
 
 
@@ -211,6 +234,16 @@ def _refuse_differences(
             f"{where}: {lacking} lacks {name}, which {having} has "
             f"({len(missing)} missing there, {len(extra)} here); {remedy}"
         )
+
+
+def _refuse_frozen_fresh(config: WarmStartConfig, fresh: Sequence[str]) -> None:
+    for name in config.frozen:
+        inside = [tensor for tensor in fresh if tensor.startswith(f"{name}.")]
+        if inside:
+            raise ModelError(
+                f"warm_start.model={config.model} lacks {inside[0]}, so that {name} would rest as "
+                "it was drawn; name in warm_start.frozen only what that model has"
+            )
 
 
 def _feature_differences(
