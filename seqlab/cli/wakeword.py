@@ -7,7 +7,8 @@ and model), onnx/ (the export) and result.json. Script and recipe may be edited 
 --prepare-only; --resume goes on from wherever a run was stopped.
 
 Synthetic voices are no people: recordings of speech without the phrases (--negatives) and of noise
-(--noise) are what helps most; half of each is learnt from, half chooses the thresholds.
+(--noise) are what helps most; half of each is learnt from, half chooses the thresholds. A model
+that has learnt the phones of people (--phones) is kept as it is, and a detector put on top of it.
 
 example: seqlab wakeword "hey sunflower" -o runs/sunflower
 example: seqlab wakeword "hey sunflower" "good night" -o runs/two --noise noises/ --epochs 60
@@ -28,6 +29,7 @@ from seqlab.errors import DataError
 
 TAKES_OVERRIDES = True
 _MOST_HOURS = 3.0
+_PATHS = (*PLACES, "phones")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,6 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--noise", default="", metavar="DIR", help="recordings of noise")
     parser.add_argument(
+        "--phones", default="", metavar="MODEL", help="a model of phones to stand on, which "
+        "recipes/kws/wakeword/phones.yaml trains on people"
+    )  # fmt: skip
+    parser.add_argument(
         "--prepare-only", action="store_true", help="stop before the training, to look or to edit"
     )
     parser.add_argument("--resume", action="store_true", help="go on in a folder begun before")
@@ -77,7 +83,9 @@ def settings_of(args: argparse.Namespace) -> dict[str, Any]:
     hours = args.hours
     if hours is None:
         hours = min(_MOST_HOURS, max(0.25, 1 / rate)) if rate else _MOST_HOURS
-    where = {n: str(Path(p).resolve()) if (p := getattr(args, n)) else "" for n in PLACES}
+    where = {
+        n: str(Path(p).resolve()) if (p := getattr(args, n)) else "" for n in (*PLACES, "phones")
+    }
     return {
         "phrases": [" ".join(phrase.lower().split()) for phrase in args.phrases],
         "voices": args.voices,
@@ -105,7 +113,7 @@ def check_place(folder: Path, settings: dict[str, Any], resume: bool) -> None:
     if not resume:
         raise DataError(f"{folder} already holds a wake word; go on with --resume, or name another")
     try:
-        stored = json.loads(path.read_text(encoding="utf-8"))["settings"]
+        stored = {"phones": "", **json.loads(path.read_text(encoding="utf-8"))["settings"]}
         other = [name for name, value in settings.items() if stored[name] != value]
     except (ValueError, KeyError, TypeError):
         raise DataError(f"{path} is damaged; begin anew in another folder") from None

@@ -33,6 +33,7 @@ def write_script(folder: Path, settings: dict[str, Any]) -> None:
     if (folder / SCRIPT).is_file():
         return
     check_options(**{name: settings[name] for name in (*OPTIONS, *PLACES)})
+    start_of(settings)  # before anything is said
     lexicon = Lexicon.english(stress=True)
     phrases, notes = check_phrases(settings["phrases"], lexicon)
     for note in notes:
@@ -83,11 +84,19 @@ def write_recipe(folder: Path, settings: dict[str, Any], overrides: list[str]) -
             "data": data_section(base["data"], folder / "data"),
             "spec_augment": dict(SYNTHETIC_MASKS),
             "training": training,
+            **start_of(settings),
         }
         write_atomically(path, dump_yaml(base).encode())
     if overrides:
         write_atomically(path, load_recipe(path, overrides).to_yaml().encode())
     return load_recipe(path)
+
+
+def start_of(settings: dict[str, Any]) -> dict[str, Any]:
+    """Sections of the recipe that say what the training begins with."""
+    from seqlab.cli.wakeword_phones import phone_sections
+
+    return phone_sections(settings["phones"]) if settings["phones"] else {"warm_start": None}
 
 
 def data_section(base: dict[str, Any], data: Path) -> dict[str, Any]:

@@ -7,11 +7,20 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from seqlab.audio import load_audio, save_audio
+from seqlab.contracts import Encoder
 from seqlab.data.manifest import read_manifest
+from seqlab.encoders.cnn.mdtc import MDTCEncoder
+from seqlab.encoders.mlp import MLPEncoder
+from seqlab.frontend.logmel import LogMel
+from seqlab.frontend.normalize import GlobalCMVN
+from seqlab.heads.ctc import CTCHead
+from seqlab.model import SpeechModel
 from seqlab.recipe import load_recipe
 from seqlab.text.lexicon import Lexicon
+from seqlab.text.tokenizers import CharacterTokenizer
 from tests.cli.conftest import Call
 
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning")
@@ -85,6 +94,56 @@ def test_bad_input(
     outcome = call("wakeword", *arguments)
     assert outcome.code == 2 and says in outcome.lines[-1]
     assert [path.name for path in tmp_path.iterdir()] == ["full"]
+
+
+def phone_model(folder: Path, encoder: Encoder) -> Path:
+    tokenizer = CharacterTokenizer().fit(["sunflower"])
+    head = CTCHead(encoder.output_dim, len(tokenizer))
+    frontend = LogMel(sample_rate=16000, n_mels=12)
+    normalizer = GlobalCMVN(12).fit([(torch.randn(1, 20, 12), torch.tensor([20]))])
+    SpeechModel(frontend, encoder, head, tokenizer, normalizer).save(folder)
+    return folder
+
+
+def test_on_top_of_phones_that_rest(call: Call, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    phones = phone_model(
+        tmp_path / "phones", MDTCEncoder(12, 8, stacks=2, stack_size=1, causal=True)
+    )
+    command = ("wakeword", "hey sunflower", "-o", tmp_path / "hey", *SMALL)
+    outcome = call(*command, "--prepare-only", "--phones", phones)
+    assert outcome.code == 0, outcome.err
+    path = tmp_path / "hey" / "recipe.yaml"
+    recipe = load_recipe(path)
+    assert recipe.frontend["init_args"]["n_mels"] == 12
+    assert call("check", path).code == 0
+    trained = call("train", path, "-o", tmp_path / "run", "--training.max_steps", 2)
+    assert trained.code == 0, trained.err
+    before, after = (
+        SpeechModel.load(folder).state_dict() for folder in (phones, tmp_path / "run" / "model")
+    )
+    kept = [name for name in before if name.startswith(("encoder.", "normalizer."))]
+    for name in kept:
+        assert torch.equal(before[name], after[name]), name
+    new = {n.rpartition(".")[0] for n in after if n.startswith("encoder.") and n not in kept}
+    assert new and all(name.startswith("encoder.layers.3.stacks.2.") for name in new)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "says"),
+    [
+        (MLPEncoder(12), "MLPEncoder, must have seqlab.encoders.cnn.mdtc.MDTCEncoder, as recipes"),
+        (MDTCEncoder(12, 8), "looks ahead, must be causal"),
+        (None, "does not exist; name a model folder"),
+    ],
+)
+def test_phones_of_another_kind(
+    call: Call, tmp_path: Path, encoder: Encoder | None, says: str
+) -> None:
+    phones = phone_model(tmp_path / "phones", encoder) if encoder else tmp_path / "phones"
+    outcome = call("wakeword", "go", "-o", tmp_path / "go", *SMALL, "--phones", phones)
+    assert outcome.code == 2 and says in outcome.lines[-1]
+    assert not (tmp_path / "go").exists()
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from seqlab.data.manifest import Utterance, write_manifest
 from seqlab.events.event import Event
 from seqlab.inference.live import LiveTranscriber
 from seqlab.model import SpeechModel
-from seqlab.recipe import Recipe, check_recipe, load_recipe, train_recipe
+from seqlab.recipe import Recipe, build_model, check_recipe, load_recipe, train_recipe
+from seqlab.text.tokenizers import CharacterTokenizer, LabelTokenizer
+from seqlab.training.warm_start import warm_start
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 FOUND = sorted(RECIPES.rglob("*.yaml"))
@@ -37,7 +40,8 @@ def test_recipe_is_checked(path: Path, tmp_path: Path) -> None:
     summary = check_recipe(recipe)
     assert summary.parameters > 0
     tasks = {"kws": "classification", "events": "detection"}
-    assert summary.task == tasks.get(path.relative_to(RECIPES).parts[0], "transcription")
+    kind = "phones" if path.stem == "phones" else path.relative_to(RECIPES).parts[0]
+    assert summary.task == tasks.get(kind, "transcription")
     assert recipe.synthetic == ("synthetic" in f"{path.parent.name} {path.stem}")
     assert recipe.title and recipe.data.root.startswith("data/")
     (tmp_path / "resolved.yaml").write_text(recipe.to_yaml())
@@ -64,7 +68,8 @@ def test_recipe_trains_two_steps(path: Path, tmp_path: Path) -> None:
             "--training.device=cpu",
         ],
     )
-    result = train_recipe(recipe, tmp_path / "run")
+    alone = dataclasses.replace(recipe, warm_start=None)
+    result = train_recipe(alone, tmp_path / "run")
     assert result.training.step == 2
     assert all(torch.isfinite(torch.tensor(e.loss)) for e in result.evaluations.values())
     model = SpeechModel.load(tmp_path / "run" / "model")
@@ -75,6 +80,18 @@ def test_recipe_trains_two_steps(path: Path, tmp_path: Path) -> None:
     if recipe.encoder.get("init_args", {}).get("dynamic_chunks"):
         model.encoder.chunk_frames = 8  # type: ignore[assignment]
         LiveTranscriber(model)  # refuses what cannot stream
+
+
+def test_wake_words_stand_on_phones(tmp_path: Path) -> None:
+    folder = RECIPES / "kws" / "wakeword"
+    phones, wake_words = (load_recipe(folder / f"{name}.yaml") for name in ("phones", "mdtc"))
+    build_model(phones, CharacterTokenizer().fit(WORDS)).save(tmp_path / "phones")
+    assert wake_words.warm_start is not None
+    config = dataclasses.replace(wake_words.warm_start, model=str(tmp_path / "phones"))
+    model = build_model(wake_words, LabelTokenizer().fit(WORDS))
+    taken = warm_start(model, config)
+    assert not taken.frontend_differs and not taken.unused
+    assert all(name.startswith("encoder.layers.3.stacks.2.") for name in taken.fresh)
 
 
 def make_corpus(folder: Path, recipe: Recipe, speakers: tuple[str, ...]) -> None:
