@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "corpus",
         metavar="CORPUS",
         help="an4, fsdd, arabic_speech_commands, speech_commands, librispeech, yesno, "
-        "wake_words, noise, synthetic_digits, digit_strings, aligned_words, events, text_lines, "
-        "or a layout: folder, tsv, kaldi",
+        "wake_words, keyword_halves, noise, synthetic_digits, digit_strings, aligned_words, "
+        "events, text_lines, or a layout: folder, tsv, kaldi",
     )
     parser.add_argument("source", nargs="?", metavar="SOURCE", help="the corpus folder or file")
     parser.add_argument("dest", nargs="?", metavar="DEST", help="folder for the manifests")
