@@ -90,8 +90,7 @@ def test_wake_words_stand_on_phones(tmp_path: Path) -> None:
     config = dataclasses.replace(wake_words.warm_start, model=str(tmp_path / "phones"))
     model = build_model(wake_words, LabelTokenizer().fit(WORDS))
     taken = warm_start(model, config)
-    assert not taken.frontend_differs and not taken.unused
-    assert all(name.startswith("encoder.layers.3.stacks.2.") for name in taken.fresh)
+    assert not taken.frontend_differs and taken.taken["encoder"] > 100
 
 
 def make_corpus(folder: Path, recipe: Recipe, speakers: tuple[str, ...]) -> None:
