@@ -15,10 +15,9 @@ _PARTS = ("frontend", "normalizer", "encoder")
 def phone_sections(model: str) -> dict[str, Any]:
     """Sections of a recipe whose network stands on another's, which rests.
 
-    All positives of a typed wake word are synthetic. A network that may change throughout learns
-    to tell synthesisers from people, of which it hears other speech alone; stacks that know the
-    phones of both, and rest, leave it little to tell them apart by. One stack is added, which
-    learns.
+    All positives of a typed wake word are synthetic. A network that may change throughout can tell
+    synthesisers from people, of whom it hears other speech alone; stacks that know the phones of
+    both, and rest, leave it less to tell them apart by. One stack is added, which learns.
 
     Args:
         model: Model or run folder of a causal MDTCEncoder with a CTC head; nothing of it is run.
