@@ -9,7 +9,8 @@ from seqlab.errors import DataError
 
 RECIPE = "recipes/kws/wakeword/phones.yaml"
 _ENCODER = "seqlab.encoders.cnn.mdtc.MDTCEncoder"
-_PARTS = ("frontend", "normalizer", "encoder")
+_HEAD = "seqlab.heads.ctc.CTCHead"
+_PARTS = ("frontend", "normalizer", "encoder", "head")
 
 
 def phone_sections(model: str) -> dict[str, Any]:
@@ -32,13 +33,18 @@ def phone_sections(model: str) -> dict[str, Any]:
     folder = model_folder(model)
     found = read_model_folder(folder).config.get("components")
     parts = found if isinstance(found, dict) else {}
-    frontend, normalizer, encoder = (_spec(parts, name) for name in _PARTS)
+    frontend, normalizer, encoder, head = (_spec(parts, name) for name in _PARTS)
     arguments = encoder.get("init_args", {})
     stacks = arguments.get("stacks") if isinstance(arguments, dict) else None
     if encoder.get("class_path") != _ENCODER or not isinstance(stacks, int):
         raise DataError(
             f"--phones {model} has {encoder.get('class_path', 'no encoder')}, must have "
             f"{_ENCODER}, as {RECIPE} trains it"
+        )
+    if head.get("class_path") != _HEAD:
+        raise DataError(
+            f"--phones {model} has {head.get('class_path', 'no head')}, must have {_HEAD}: it must "
+            f"have learnt phones, as {RECIPE} trains it"
         )
     if not arguments.get("causal"):
         raise DataError(

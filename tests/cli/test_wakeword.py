@@ -17,10 +17,11 @@ from seqlab.encoders.mlp import MLPEncoder
 from seqlab.frontend.logmel import LogMel
 from seqlab.frontend.normalize import GlobalCMVN
 from seqlab.heads.ctc import CTCHead
+from seqlab.heads.keyword import KeywordHead
 from seqlab.model import SpeechModel
 from seqlab.recipe import load_recipe
 from seqlab.text.lexicon import Lexicon
-from seqlab.text.tokenizers import CharacterTokenizer
+from seqlab.text.tokenizers import CharacterTokenizer, LabelTokenizer
 from tests.cli.conftest import Call
 
 pytestmark = pytest.mark.filterwarnings("default::DeprecationWarning")
@@ -144,6 +145,17 @@ def test_phones_of_another_kind(
     outcome = call("wakeword", "go", "-o", tmp_path / "go", *SMALL, "--phones", phones)
     assert outcome.code == 2 and says in outcome.lines[-1]
     assert not (tmp_path / "go").exists()
+
+
+def test_a_keyword_model_knows_no_phones(call: Call, tmp_path: Path) -> None:
+    encoder = MDTCEncoder(12, 8, stacks=1, stack_size=1, causal=True)
+    tokenizer = LabelTokenizer().fit(["go", "stop"])
+    head = KeywordHead(encoder.output_dim, 2)
+    SpeechModel(LogMel(sample_rate=16000, n_mels=12), encoder, head, tokenizer).save(
+        tmp_path / "words"
+    )
+    outcome = call("wakeword", "go", "-o", tmp_path / "go", "--phones", tmp_path / "words")
+    assert outcome.code == 2 and "KeywordHead, must have seqlab.heads.ctc" in outcome.lines[-1]
 
 
 @pytest.mark.slow
