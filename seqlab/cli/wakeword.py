@@ -83,9 +83,7 @@ def settings_of(args: argparse.Namespace) -> dict[str, Any]:
     hours = args.hours
     if hours is None:
         hours = min(_MOST_HOURS, max(0.25, 1 / rate)) if rate else _MOST_HOURS
-    where = {
-        n: str(Path(p).resolve()) if (p := getattr(args, n)) else "" for n in (*PLACES, "phones")
-    }
+    where = {n: str(Path(p).resolve()) if (p := getattr(args, n)) else "" for n in _PATHS}
     return {
         "phrases": [" ".join(phrase.lower().split()) for phrase in args.phrases],
         "voices": args.voices,

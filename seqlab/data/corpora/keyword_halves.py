@@ -39,8 +39,9 @@ def prepare(source: Path, *, margin_s: float = 0.4, seed: int = 0) -> dict[str, 
         seed: of the order, and of the cuts, which lie at 40 to 60 % of the keyword.
 
     Raises:
-        DataError: no such manifest, a recording without a label, options out of range, or a single
-            keyword, whose halves cannot be kept apart.
+        DataError: no such manifest, a recording without a label, or a single keyword, whose halves
+            cannot be kept apart.
+        SeqlabError: ``margin_s`` is out of range.
     """
     check_range("margin_s", margin_s, 0, 5, "0.4 is what wake_words keeps")
     rng = np.random.default_rng(seed)
