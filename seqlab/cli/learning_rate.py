@@ -59,6 +59,7 @@ def search(recipe: Recipe, args: argparse.Namespace) -> RateSearch:
             stepped=lambda done, rate, loss: progress.update(
                 done, f"rate {rate:.1e}, loss {loss:.3f}"
             ),
+            noted=lambda note: progress.line(f"note: {note}"),
         )
 
 

@@ -15,7 +15,7 @@ from seqlab.data.batch import Batch
 from seqlab.data.loader import make_loader, make_sampler
 from seqlab.errors import RecipeError, TrainingError
 from seqlab.training.freezing import rest
-from seqlab.training.loop import fit_normalizer, make_accelerator
+from seqlab.training.loop import fit_normalizer, make_accelerator, precision_note
 from seqlab.training.optim import build_optimizer
 from seqlab.training.prepare import Prepared, TrainableRecipe, prepare
 from seqlab.training.step import LossModule, seed_step, training_step
@@ -61,6 +61,7 @@ def search_learning_rate(
     highest: float = 1.0,
     steps: int = 200,
     stepped: Callable[[int, float, float], None] | None = None,
+    noted: Callable[[str], None] | None = None,
 ) -> RateSearch:
     """Train a fresh model for a few hundred steps at rising rates; nothing is written.
 
@@ -76,6 +77,7 @@ def search_learning_rate(
         highest: Last rate, above ``lowest``.
         steps: Optimizer steps, at least 20.
         stepped: Is told the steps done, the rate and the loss, after every step.
+        noted: Is told what a training of the recipe would note before its first step.
 
     Raises:
         RecipeError: ``lowest``, ``highest`` or ``steps`` is out of range.
@@ -92,6 +94,9 @@ def search_learning_rate(
     if steps < MIN_STEPS:
         raise RecipeError(f"steps={steps} must be at least {MIN_STEPS}; 200 is usual")
     prepared = prepare(recipe, tokenizer, build_model)
+    if noted is not None:
+        for note in filter(None, [*prepared.notes, precision_note(recipe.training)]):
+            noted(note)
     rates = np.geomspace(lowest, highest, steps).tolist()
     losses: list[float] = []
     diverged = False

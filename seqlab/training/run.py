@@ -116,6 +116,7 @@ def run_training(
         facts |= {
             "training_utterances": len(prepared.train_set),
             "processes": accelerator.num_processes,
+            "precision": accelerator.mixed_precision,  # bf16 may have been too slow here
         }
         _write(folder / "run.json", json.dumps(facts, indent=1))
         write_report(folder)

@@ -212,6 +212,7 @@ def test_a_cpu_without_bf16_computes_in_float32_and_says_so(
         losses[precision] = [row["epoch_loss"] for row in result.training.history]
         said = any("no fast bf16; computing in float32" in note for note in observer.notes)
         assert said == (precision == "bf16")
+        assert json.loads((tmp_path / precision / "run.json").read_text())["precision"] == "no"
     assert losses["bf16"] == losses["no"]
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from seqlab.cli.main import main
 from seqlab.errors import RecipeError, TrainingError
 from seqlab.recipe import Recipe, build_model, build_tokenizer
-from seqlab.training import lr_search
+from seqlab.training import loop, lr_search
 from seqlab.training.lr_search import RateSearch, draw, judge, search_learning_rate
 
 from .corpus import make_corpus, make_recipe
@@ -163,6 +163,16 @@ def test_the_command_writes_a_picture_and_nothing_else(
     assert "suggested optimizer.lr" in out and "learning_rate_tones.png" in out
     assert sorted(p.name for p in tmp_path.iterdir()) == ["learning_rate_tones.png", "tones.yaml"]
     assert (tmp_path / "learning_rate_tones.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_precision_the_processor_lacks_is_said(
+    recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(loop, "_cpu_has_bf16", lambda: False)
+    arguments = ["learning-rate", str(recipe_file), "--steps", "20", "--training.precision", "bf16"]
+    assert main([*arguments, "-o", str(tmp_path / "rates.png")]) == 0
+    assert "no fast bf16; computing in float32" in capsys.readouterr().err
 
 
 def test_the_command_in_json(recipe_file: Path, tmp_path: Path, capsys: Any) -> None:
