@@ -222,11 +222,24 @@ class SubSpectralNorm(MaskedBatchNorm):
             )
         if self.training:
             return self._trained(image, full_lengths(image) if lengths is None else lengths)
+        if torch.compiler.is_exporting() and len(set(self.sizes)) == 1:
+            return without_padding(self._exported(image), lengths)
         scale = self.weight * torch.rsqrt(self.running_var + self.eps)
         shift = self.bias - self.running_mean * scale
         scale = scale.view(-1, self.dim).index_select(0, self.bands)
         shift = shift.view(-1, self.dim).index_select(0, self.bands)
         return without_padding(torch.addcmul(shift, image, scale), lengths)
+
+    def _exported(self, image: Tensor) -> Tensor:
+        """One operator in the layout of exported convolutions, where the bands become channels."""
+        batch, frames = image.shape[0], image.shape[1]
+        bands = image.permute(0, 3, 2, 1).reshape(batch, -1, self.sizes[0], frames)
+        mean, variance, weight, bias = (
+            values.view(-1, self.dim).t().reshape(-1)
+            for values in (self.running_mean, self.running_var, self.weight, self.bias)
+        )
+        result = functional.batch_norm(bands, mean, variance, weight, bias, eps=self.eps)
+        return result.view(batch, self.dim, self.bins, frames).permute(0, 3, 2, 1)
 
     def _trained(self, image: Tensor, lengths: Tensor) -> Tensor:
         results = [

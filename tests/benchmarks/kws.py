@@ -1,12 +1,13 @@
 """Milliseconds for a one-second clip: ``python -m tests.benchmarks.kws [--quick] [--json]``.
 
 Waveform in, posterior out, front end included, on one thread: torch eager, the float32 export in
-onnxruntime and, with ``--int8``, the int8 export, interleaved. The networks are untrained, with 12
-classes, and hear the features that were published for each: 98 frames of 40 log-mel bands, of
-MatchboxNet 64; DS-CNN 49 frames of 10 MFCCs. Beside them stand published implementations' figures
-of the network alone, without a front end, measured on a two-core Zen 4; the goal is within 1.2
-times of those in onnxruntime. The ratio is that of the least time, which a busy machine changes
-least.
+onnxruntime and, with ``--int8``, the int8 export. Interleaved with them, in onnxruntime, too: the
+same network written plainly (``kws_plain``), alone ("plain") and after torchaudio's features
+("torchaudio"). The networks are untrained, with 12 classes, and hear the features that were
+published for each: 98 frames of 40 log-mel bands, of MatchboxNet 64; DS-CNN 49 frames of 10 MFCCs.
+Beside them stand published implementations' figures of the network alone, measured on a two-core
+Zen 4; the goal is within 1.2 times of those in onnxruntime. Ratios are those of the least times,
+which a busy machine changes least: our export over plain, torchaudio and published.
 """
 
 from __future__ import annotations
@@ -36,10 +37,11 @@ from seqlab.frontend.mfcc import MFCC
 from seqlab.heads.classifier import ClassifierHead
 from seqlab.model import SpeechModel
 from seqlab.text.tokenizers import LabelTokenizer
+from tests.benchmarks.kws_plain import PLAIN, plain_runners
 from tests.benchmarks.timing import table, versions
 
 RATE, BANDS, CLASSES = 16000, 40, 12
-PACKAGES = ("numpy", "onnxruntime", "torch")
+PACKAGES = ("numpy", "onnxruntime", "torch", "torchaudio")
 
 
 def bands(count: int = BANDS) -> Frontend:
@@ -68,7 +70,7 @@ PEERS = {  # eager, onnxruntime
     "BC-ResNet-8": (13.4, 3.1),
 }
 TURN = 20
-COLUMNS = ("torch", "onnxruntime", "int8")
+COLUMNS = ("torch", "onnxruntime", "int8", "plain", "torchaudio")
 
 
 def built(name: str) -> SpeechModel:
@@ -80,9 +82,9 @@ def built(name: str) -> SpeechModel:
     return SpeechModel(frontend, encoder, head, labels).eval()
 
 
-def runners(model: SpeechModel, folder: Path, with_int8: bool) -> dict[str, Callable[[], Any]]:
+def runners(name: str, folder: Path, with_int8: bool) -> dict[str, Callable[[], Any]]:
     """What is timed; an int8 export that is refused is left out."""
-    clip = made_recordings(RATE, 1)[0][:RATE]
+    model, clip = built(name), made_recordings(RATE, 1)[0][:RATE]
     lengths, samples = torch.tensor([RATE]), clip.numpy()
 
     def eager() -> None:
@@ -101,7 +103,7 @@ def runners(model: SpeechModel, folder: Path, with_int8: bool) -> dict[str, Call
             continue
         exported = ExportedModel.load(folder / column)
         found[column] = lambda exported=exported: exported.log_probs(samples)
-    return found
+    return found | (plain_runners(name, CLASSES, clip, folder) if name in PLAIN else {})
 
 
 def measured(timed: dict[str, Callable[[], Any]], rounds: int) -> dict[str, list[float]]:
@@ -124,12 +126,14 @@ def figures(names: list[str], rounds: int, int8: bool) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
-            times = measured(runners(built(name), Path(folder), int8), rounds)
+            times = measured(runners(name, Path(folder), int8), rounds)
         result[name] = {column: statistics.median(values) for column, values in times.items()}
         result[name]["least"] = {column: min(values) for column, values in times.items()}
         if name in PEERS:
             result[name]["peer_eager"], result[name]["peer_onnxruntime"] = PEERS[name]
-            result[name]["ratio"] = result[name]["least"]["onnxruntime"] / PEERS[name][1]
+            least = result[name]["least"]
+            beside = (least["plain"], least["torchaudio"], PEERS[name][1])
+            result[name]["ratios"] = [least["onnxruntime"] / time for time in beside]
     return result
 
 
@@ -150,15 +154,16 @@ def main(argv: list[str] | None = None) -> None:
     if args.json:
         print(json.dumps({"ms_per_clip": found, **facts}, indent=1))
         return
-    beside = ("peer_eager", "peer_onnxruntime", "ratio")
+    beside = ("peer_eager", "peer_onnxruntime")
     rows = [
         [name]
         + [f"{row[c]:.2f} ({row['least'][c]:.2f})" if c in row else "-" for c in COLUMNS]
         + [f"{row[c]:.2f}" if c in row else "-" for c in beside]
+        + [" / ".join(f"{ratio:.2f}" for ratio in row.get("ratios", [])) or "-"]
         for name, row in found.items()
     ]
     print("ms per one-second clip: median (least)")
-    print(table(["network", *COLUMNS, "peer eager", "peer onnx", "ratio"], rows))
+    print(table(["network", *COLUMNS, "published eager", "published onnx", "ratios"], rows))
     print(facts)
 
 
