@@ -1,7 +1,8 @@
 """The networks of ``tests.benchmarks.kws`` written plainly, for their times on the same machine.
 
-What their papers draw, in ``torch.nn`` alone: features in, logits out, one length, no masks, no
-states and no front end; exported by torch's own exporter.
+What their papers draw, in ``torch.nn`` alone (those that see an image are ``tests.reference``'s):
+features in, logits out, one length, no masks, no states and no front end; exported by torch's own
+exporter.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 from torchaudio.compliance import kaldi
+
+from tests.reference import keyword_networks
 
 Maker = Callable[[int], nn.Module]
 Runner = Callable[[], Any]
@@ -50,7 +53,7 @@ class MeanLinear(nn.Module):
 
 def tc_resnet8(classes: int) -> nn.Module:
     """Choi et al. 2019, figure 1; input (B, 40, T)."""
-    layers: list[nn.Module] = [nn.Conv1d(40, 16, 3, padding=1, bias=False)]
+    layers: list[nn.Module] = [unit(nn.Conv1d(40, 16, 3, padding=1, bias=False), 16)]
     dim = 16
     for width in (24, 32, 48):
         body = nn.Sequential(
@@ -60,17 +63,6 @@ def tc_resnet8(classes: int) -> nn.Module:
         layers.append(Residual(body, unit(nn.Conv1d(dim, width, 1, 2, bias=False), width)))
         dim = width
     return nn.Sequential(*layers, MeanLinear(dim, classes))
-
-
-def ds_cnn(classes: int) -> nn.Module:
-    """Zhang et al. 2017, DS-CNN-S; input (B, 1, 49, 10)."""
-    layers = [unit(nn.Conv2d(1, 64, (10, 4), 2, (5, 1)), 64)]
-    for _ in range(4):
-        layers += [
-            unit(nn.Conv2d(64, 64, 3, padding=1, groups=64), 64),
-            unit(nn.Conv2d(64, 64, 1), 64),
-        ]
-    return nn.Sequential(*layers, MeanLinear(64, classes))
 
 
 def separable(dim: int, width: int, kernel: int, dilation: int = 1, act: bool = True) -> nn.Module:
@@ -97,64 +89,16 @@ def matchboxnet(classes: int) -> nn.Module:
     return nn.Sequential(*layers, MeanLinear(128, classes))
 
 
-class SubSpectralNorm(nn.Module):
-    """Batch norm of each of five bands of frequencies."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = nn.BatchNorm2d(5 * width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        batch, width, bins, frames = x.shape
-        return self.norm(x.view(batch, 5 * width, bins // 5, frames)).view(x.shape)
-
-
-class Broadcast(nn.Module):
-    """A block of BC-ResNet: what was found in two dimensions, and over time alone."""
-
-    def __init__(self, dim: int, width: int, stride: int, dilation: int) -> None:
-        super().__init__()
-        self.same = dim == width
-        first = [] if self.same else [unit(nn.Conv2d(dim, width, 1, bias=False), width)]
-        self.image = nn.Sequential(
-            *first,
-            nn.Conv2d(width, width, (3, 1), (stride, 1), (1, 0), groups=width, bias=False),
-            SubSpectralNorm(width),
-        )
-        self.time = nn.Sequential(
-            nn.Conv2d(
-                width, width, (1, 3), 1, (0, dilation), (1, dilation), groups=width, bias=False
-            ),
-            nn.BatchNorm2d(width),
-            nn.SiLU(),
-            nn.Conv2d(width, width, 1, bias=False),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        image = self.image(x)
-        found = image + self.time(image.mean(2, keepdim=True))
-        return torch.relu(found + x if self.same else found)
-
-
 def bc_resnet(tau: int) -> Maker:
-    """Kim et al. 2021, table 1; input (B, 1, 40, T)."""
+    """Kim et al. 2021; input (B, 1, 40, T)."""
+    return lambda classes: nn.Sequential(
+        keyword_networks.bc_resnet(tau), MeanLinear(32 * tau, classes)
+    )
 
-    def make(classes: int) -> nn.Module:
-        layers: list[nn.Module] = [unit(nn.Conv2d(1, 16 * tau, 5, (2, 1), 2, bias=False), 16 * tau)]
-        dim = 16 * tau
-        for stage, (width, count) in enumerate(((8, 2), (12, 2), (16, 4), (20, 4))):
-            for place in range(count):
-                stride = 2 if stage in (1, 2) and place == 0 else 1
-                layers.append(Broadcast(dim, width * tau, stride, 2**stage))
-                dim = width * tau
-        return nn.Sequential(
-            *layers,
-            nn.Conv2d(dim, dim, 5, 1, (0, 2), groups=dim, bias=False),
-            unit(nn.Conv2d(dim, 32 * tau, 1, bias=False), 32 * tau),
-            MeanLinear(32 * tau, classes),
-        )
 
-    return make
+def ds_cnn(classes: int) -> nn.Module:
+    """Zhang et al. 2017, DS-CNN-S; input (B, 1, 10, 49)."""
+    return nn.Sequential(keyword_networks.ds_cnn(64, 4, (2, 2), 1), MeanLinear(64, classes))
 
 
 PLAIN: dict[str, tuple[Maker, bool]] = {  # and whether it takes an image (B, 1, ...)
@@ -167,14 +111,14 @@ PLAIN: dict[str, tuple[Maker, bool]] = {  # and whether it takes an image (B, 1,
 
 
 def features(name: str, waveform: Tensor) -> Tensor:
-    """What the network hears, by torchaudio; DS-CNN has time in rows, the others in columns."""
-    kept: dict[str, Any] = {"sample_frequency": 16000.0, "num_mel_bins": 40}
+    """What the network hears, by torchaudio: (1, F, T), or as an image (1, 1, F, T)."""
+    bands = 64 if name == "MatchboxNet" else 40
+    kept: dict[str, Any] = {"sample_frequency": 16000.0, "num_mel_bins": bands}
     if name == "DS-CNN":
         found = kaldi.mfcc(waveform, frame_length=40, frame_shift=20, num_ceps=10, **kept)
     else:
-        kept["num_mel_bins"] = 64 if name == "MatchboxNet" else 40
-        found = kaldi.fbank(waveform, **kept).T
-    return found[None, None] if PLAIN[name][1] else found[None]
+        found = kaldi.fbank(waveform, **kept)
+    return found.T[None, None] if PLAIN[name][1] else found.T[None]
 
 
 def plain_runners(name: str, classes: int, clip: Tensor, folder: Path) -> dict[str, Runner]:

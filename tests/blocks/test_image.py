@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from seqlab.blocks.image import CausalImageConv, ImageConv, sides
-from seqlab.blocks.image_stream import ImageMean, NormalizedImage, SubSpectralNorm
+from seqlab.blocks.image_stream import ImageMean, NormalizedImage
+from seqlab.blocks.sub_spectral import SubSpectralNorm
 from seqlab.errors import SeqlabError
 from tests.contract.invariants import noise
 
@@ -126,6 +127,21 @@ def test_sub_spectral_norm_equals_batch_norm_of_bands_as_channels():
         torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-5)
     variance = theirs.running_var.view(3, 5).T.flatten()
     torch.testing.assert_close(ours.running_var, variance)
+
+
+@pytest.mark.parametrize("bins", [10, 12])  # equal bands become one operator, others do not
+def test_sub_spectral_norm_is_the_same_when_exported(bins):
+    norm = SubSpectralNorm(bins, 3, 5).eval()
+    with torch.no_grad():
+        for values in (norm.weight, norm.running_var):
+            values.uniform_(0.5, 2)
+        for values in (norm.bias, norm.running_mean):
+            values.uniform_(-1, 1)
+    image, lengths = noise(2, 9, bins, 3), torch.tensor([9, 4])
+    exported = torch.export.export(norm, (image, lengths))
+    operators = [str(node.target) for node in exported.graph.nodes]
+    assert any("batch_norm" in name for name in operators) == (bins == 10)
+    torch.testing.assert_close(exported.module()(image, lengths), norm(image, lengths))
 
 
 @given(bins=st.integers(1, 30), bands=st.integers(1, 8))

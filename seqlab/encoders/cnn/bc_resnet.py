@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from seqlab.blocks.convolution import MaskedActivation
 from seqlab.blocks.dropout import ChannelDropout
 from seqlab.blocks.image import CausalImageConv, ImageConv
-from seqlab.blocks.image_stream import NormalizedImage, SubSpectralNorm, image_conv, without_padding
+from seqlab.blocks.image_stream import NormalizedImage, image_conv, without_padding
+from seqlab.blocks.sub_spectral import SubSpectralNorm
 from seqlab.checks import check_at_least, check_range
 from seqlab.encoders.cnn.image_stream_network import StreamedImageEncoder
 from seqlab.lengths import Length
