@@ -23,13 +23,30 @@ RECIPES = Path(__file__).parents[2] / "recipes"
 FOUND = sorted(RECIPES.rglob("*.yaml"))
 SPEAKERS = ("ann", "bob")
 WORDS = ("yes", "no")
+LARGE = {  # encoders that take about ten seconds for two steps
+    "asr/librispeech/conformer_100h.yaml",
+    "asr/librispeech/e_branchformer_960h.yaml",
+    "asr/librispeech/streaming_100h.yaml",
+}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(RECIPES).as_posix()
+
+
+def trained() -> list[Any]:
+    marks = {True: (pytest.mark.slow,), False: ()}
+    return [
+        pytest.param(path, id=name_of(path), marks=marks[name_of(path) in LARGE]) for path in FOUND
+    ]
 
 
 def test_recipes_are_found() -> None:
     assert len(FOUND) >= 7
+    assert {name_of(path) for path in FOUND} >= LARGE
 
 
-@pytest.fixture(params=FOUND, ids=lambda path: path.relative_to(RECIPES).as_posix())
+@pytest.fixture(params=FOUND, ids=name_of)
 def path(request: pytest.FixtureRequest) -> Path:
     found: Path = request.param
     return found
@@ -48,6 +65,7 @@ def test_recipe_is_checked(path: Path, tmp_path: Path) -> None:
     assert load_recipe(tmp_path / "resolved.yaml") == recipe
 
 
+@pytest.mark.parametrize("path", trained())
 def test_recipe_trains_two_steps(path: Path, tmp_path: Path) -> None:
     speakers = (*SPEAKERS, *load_recipe(path).data.hold_out_speakers)
     make_corpus(tmp_path / "data", load_recipe(path), speakers)
