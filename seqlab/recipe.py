@@ -15,18 +15,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from seqlab import assembly, components
-from seqlab.contracts import Encoder, Frontend, Head
 from seqlab.data.config import DataConfig
 from seqlab.decoding.keyword import background_classes
 from seqlab.errors import DataError, RecipeError, SeqlabError
-from seqlab.frontend.augment import SpecAugment
-from seqlab.frontend.normalize import Normalizer
-from seqlab.heads.intermediate import IntermediateCTC, check_intermediate
+from seqlab.heads.intermediate import check_intermediate
 from seqlab.model import SpeechModel
 from seqlab.recipe_file import dump_yaml, merge_overrides, read_yaml, settle
+from seqlab.recipe_parts import COMPONENTS, ONE_CLASS, Spec, build_parts, spec_of
 from seqlab.recipe_schema import check_component, check_settings, fill_defaults
 from seqlab.text.tokenizers import Tokenizer
 from seqlab.training.config import TrainingConfig
@@ -39,18 +35,6 @@ if TYPE_CHECKING:
     from seqlab.training.observer import Observer
     from seqlab.training.run import RunResult
 
-Spec = dict[str, Any]
-
-_COMPONENTS: dict[str, tuple[type, tuple[str, ...]]] = {  # section -> contract, wired arguments
-    "text": (Tokenizer, ()),
-    "frontend": (Frontend, ()),
-    "normalize": (Normalizer, ("input_dim", "sample_rate", "hop_length")),
-    "spec_augment": (SpecAugment, ()),
-    "encoder": (Encoder, ("input_dim",)),
-    "head": (Head, ("input_dim", "num_classes", "frame_s")),
-    "intermediate": (IntermediateCTC, ("input_dim", "num_classes")),
-}
-_ONE_CLASS: dict[str, type] = {"spec_augment": SpecAugment, "intermediate": IntermediateCTC}
 _SETTINGS: dict[str, type] = {
     "data": DataConfig,
     "optimizer": OptimizerConfig,
@@ -60,7 +44,7 @@ _SETTINGS: dict[str, type] = {
 }
 _REQUIRED = ("title", "data", "text", "frontend", "encoder", "head")
 _SCALARS = {"title": str, "seed": int, "synthetic": bool}
-_KEYS = ("title", *_COMPONENTS, *_SETTINGS, "seed", "synthetic")
+_KEYS = ("title", *COMPONENTS, *_SETTINGS, "seed", "synthetic")
 _PLACEHOLDER_CLASSES = 32  # stands for the tokenizer's size where only training texts give it
 
 
@@ -147,7 +131,7 @@ def load_recipe(
         RecipeError: One line with the file, the key, the value and the remedy.
     """
     try:
-        raw = merge_overrides(read_yaml(Path(path)), overrides, tuple(_COMPONENTS))
+        raw = merge_overrides(read_yaml(Path(path)), overrides, tuple(COMPONENTS))
         return replace(_check(raw, tuple(allow_modules)), source=os.fspath(path))
     except SeqlabError as error:
         raise RecipeError(f"{os.fspath(path)}: {error}") from error
@@ -181,7 +165,7 @@ def build_model(recipe: Recipe, tokenizer: Tokenizer) -> SpeechModel:
     facts = {"title": recipe.title, "synthetic": recipe.synthetic, "recipe": recipe.as_dict()}
     with _blaming(recipe):
         background = background_classes(tokenizer.tokens)
-        parts = _build_parts(recipe, len(tokenizer), background)
+        parts = _parts(recipe, len(tokenizer), background)
         return SpeechModel(tokenizer=tokenizer, facts=facts, **parts)
 
 
@@ -197,7 +181,7 @@ def check_recipe(recipe: Recipe) -> RecipeSummary:
             num_classes: int | None = len(tokenizer)
         except DataError:  # the settings alone do not give the tokens
             num_classes = None
-        parts = _build_parts(recipe, num_classes or _PLACEHOLDER_CLASSES)
+        parts = _parts(recipe, num_classes or _PLACEHOLDER_CLASSES)
         assembly.check_task(parts["head"], tokenizer)
         if parts["intermediate"] is not None:
             check_intermediate(parts["intermediate"], parts["encoder"], parts["head"])
@@ -210,6 +194,11 @@ def check_recipe(recipe: Recipe) -> RecipeSummary:
         parameters=sum(weight.numel() for part in modules for weight in part.parameters()),
         num_classes=num_classes,
     )
+
+
+def _parts(recipe: Recipe, num_classes: int, background: Sequence[int] = ()) -> dict[str, Any]:
+    specs = {name: getattr(recipe, name) for name in COMPONENTS}
+    return build_parts(specs, num_classes, recipe.seed, recipe.allow_modules, background)
 
 
 @contextlib.contextmanager
@@ -229,17 +218,17 @@ def _check(raw: dict[str, Any], allow_modules: tuple[str, ...]) -> Recipe:
             raise RecipeError(f"section {name!r} is missing; add it")
     specs = {
         name: check_component(
-            _spec(name, raw[name]),
-            *_COMPONENTS[name],
+            spec_of(name, raw[name]),
+            *COMPONENTS[name],
             where=name,
-            arguments_where=name if name in _ONE_CLASS else f"{name}.init_args",
+            arguments_where=name if name in ONE_CLASS else f"{name}.init_args",
             allow_modules=allow_modules,
         )
-        for name in _COMPONENTS
+        for name in COMPONENTS
         if raw.get(name) is not None
     }
-    sections: dict[str, Any] = dict(fill_defaults(specs, _COMPONENTS))
-    for name in sections.keys() & _ONE_CLASS.keys():
+    sections: dict[str, Any] = dict(fill_defaults(specs, COMPONENTS))
+    for name in sections.keys() & ONE_CLASS.keys():
         sections[name] = sections[name]["init_args"]
     for name, cls in _SETTINGS.items():
         if raw.get(name) is not None:
@@ -252,58 +241,6 @@ def _check(raw: dict[str, Any], allow_modules: tuple[str, ...]) -> Recipe:
     recipe = Recipe(**sections, allow_modules=allow_modules)
     check_monitor(recipe.training, recipe.data)
     return recipe
-
-
-def _build_parts(
-    recipe: Recipe, num_classes: int, background: Sequence[int] = ()
-) -> dict[str, Any]:
-    """Build the modules; their weights depend on the recipe's seed alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        return _build_modules(recipe, num_classes, background)
-
-
-def _build_modules(recipe: Recipe, num_classes: int, background: Sequence[int]) -> dict[str, Any]:
-    def make(spec: Spec | None, contract: type[Any], where: str, **wired: Any) -> Any:
-        if spec is None:
-            return None
-        spec, allowed = _spec(where, spec), recipe.allow_modules
-        return components.build(spec, contract, where=where, allow_modules=allowed, **wired)
-
-    frontend = make(recipe.frontend, Frontend, "frontend")
-    encoder = make(recipe.encoder, Encoder, "encoder", input_dim=frontend.output_dim)
-    wired = {"input_dim": encoder.output_dim, "num_classes": num_classes}
-    frame_s = assembly.frame_seconds(frontend, encoder)
-    head = recipe.head
-    if not head.get("init_args", {}).get("background"):  # then it follows from the labels
-        head = _without(head, "background")
-        named: dict[str, Any] = {"background": list(background)}
-    else:
-        named = {}
-    return {
-        "frontend": frontend,
-        "encoder": encoder,
-        "head": make(head, Head, "head", **wired, **named, frame_s=frame_s),
-        "normalizer": make(
-            recipe.normalize, Normalizer, "normalize", **assembly.normalizer_wiring(frontend)
-        ),
-        "spec_augment": make(recipe.spec_augment, SpecAugment, "spec_augment"),
-        "intermediate": make(recipe.intermediate, IntermediateCTC, "intermediate", **wired),
-    }
-
-
-def _without(spec: Spec, argument: str) -> Spec:
-    """The spec without one of its arguments."""
-    kept = {k: v for k, v in spec.get("init_args", {}).items() if k != argument}
-    return {**spec, "init_args": kept}
-
-
-def _spec(section: str, content: Any) -> Any:
-    """The spec of a section; of the sections that hold arguments alone, there being one class."""
-    if section not in _ONE_CLASS:
-        return content
-    cls = _ONE_CLASS[section]
-    return {"class_path": f"{cls.__module__}.{cls.__qualname__}", "init_args": content}
 
 
 def train_recipe(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 CORPORA = "SEQLAB_DATA"
@@ -13,6 +14,12 @@ CORPORA = "SEQLAB_DATA"
 # two threads are ten times slower than one. Set before torch is imported, here and in what tests
 # start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# No example is judged by its time: on a busy machine any of them can take a second.
+hypothesis.settings.register_profile(
+    "seqlab", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("seqlab")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

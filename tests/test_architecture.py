@@ -55,6 +55,7 @@ LEVELS = {
     "export": 6,
     "recipe_file": 1,
     "recipe_schema": 4,
+    "recipe_parts": 4,
     "recipe": 6,
     "cli": 7,
 }
