@@ -1,10 +1,13 @@
-"""Import and start-up stay cheap. Measured in fresh processes; the best of several counts."""
+"""Import and start-up stay cheap.
+
+Measured in fresh processes, in processor time, which other work on the machine hardly moves; the
+best of several counts.
+"""
 
 from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 HEAVY = ("torch", "numba", "numpy", "librosa", "lhotse", "accelerate", "matplotlib", "jsonargparse")
 
@@ -15,7 +18,7 @@ def output(code: str) -> str:
 
 
 def test_import_seqlab_is_cheap() -> None:
-    code = "import time; t = time.perf_counter(); import seqlab; print(time.perf_counter() - t)"
+    code = "import time; t = time.process_time(); import seqlab; print(time.process_time() - t)"
     assert min(float(output(code)) for _ in range(5)) < 0.05
 
 
@@ -25,14 +28,15 @@ def test_import_seqlab_loads_nothing_heavy() -> None:
 
 
 def test_help_is_fast() -> None:
-    command = [sys.executable, "-m", "seqlab.cli.main", "--help"]
-    seconds = []
-    for _ in range(5):
-        start = time.perf_counter()
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        seconds.append(time.perf_counter() - start)
-    assert "transcribe" in done.stdout
-    assert min(seconds) < 0.3
+    code = (
+        "import sys, time\n"
+        "from seqlab.cli.main import main\n"
+        "print(main(['--help']), 'torch' in sys.modules, time.process_time())\n"  # since its start
+    )
+    answers = [output(code).splitlines() for _ in range(5)]
+    assert any("transcribe" in line for line in answers[0])
+    assert all(lines[-1].startswith("0 False ") for lines in answers)
+    assert min(float(lines[-1].split()[-1]) for lines in answers) < 0.3
 
 
 def test_help_of_every_command_loads_no_torch() -> None:

@@ -243,7 +243,7 @@ def test_a_killed_run_goes_on_as_if_nothing_was(
     out = tmp_path / "out"
     process = start(corpus, out, *options, until=5)
     process.kill()
-    process.communicate(timeout=60)  # returns once workers have left as well
+    process.communicate(timeout=300)  # returns once workers have left as well
     files = {path: path.stat().st_mtime_ns for path in out.rglob("*.np[yz]")}
     assert 5 <= len(files) < 40 and not (out / "index.jsonl").exists()
     outcome = call("features", corpus, "-o", out, "--resume", *options)
@@ -262,7 +262,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, options: list[str]) -> None:
     corpus = make_folder(tmp_path / "in", 40, 25.0)
     process = start(corpus, tmp_path / "out", *options, until=3)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: workers get it, too
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=300)
     assert process.returncode == 130
     (line,) = err.decode().splitlines()
     assert "stopped by Ctrl-C with " in line and "--resume" in line

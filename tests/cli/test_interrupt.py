@@ -37,7 +37,7 @@ def run(code: str, folder: Path | None = None) -> subprocess.CompletedProcess[st
     """What a process prints that runs ``code`` after ``START``."""
     command = [sys.executable, "-c", START + textwrap.dedent(code)]
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=folder, capture_output=True, text=True, timeout=300, check=False
     )
 
 

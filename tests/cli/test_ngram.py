@@ -476,7 +476,7 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path, wait_s: float) -> None:
     assert b"the size of the text is not known" in process.stderr.readline()
     time.sleep(wait_s)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert errors == b"seqlab: error: stopped by Ctrl-C\n"
     assert not list(tmp_path.iterdir())
@@ -510,7 +510,7 @@ def test_a_reader_that_goes_away(model: Path, tmp_path: Path) -> None:
     assert process.stdout.readline()
     process.stdout.close()
     process.stdout = None
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 141 and errors == b""
 
 

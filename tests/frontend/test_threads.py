@@ -71,13 +71,13 @@ def test_modes_reach_the_threads(threads: None, mode: type) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="forking is for Linux")
 def test_a_forked_process_has_threads_of_its_own() -> None:
     command = [sys.executable, "-W", "ignore", "-c", FORK]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.stdout.split() == ["0"], done.stderr
 
 
 def test_the_calling_thread_works_too_and_errors_reach_it(threads: None) -> None:
     torch.set_num_threads(2)
-    met, barrier = set(), threading.Barrier(2, timeout=60)
+    met, barrier = set(), threading.Barrier(2, timeout=300)
 
     def meet(task: int) -> None:
         met.add(threading.get_ident())

@@ -42,7 +42,7 @@ def start(root: Path, folder: Path, *rest: str, **changes: Any) -> subprocess.Po
 
 
 def finish(process: subprocess.Popen[str]) -> str:
-    output, errors = process.communicate(timeout=120)
+    output, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     return output
 
@@ -132,7 +132,7 @@ def test_an_interrupt_saves_and_says_how_to_go_on(
     changes = {"training__checkpoint_every_steps": None, "data__num_workers": 1}
     process = start(root, tmp_path / "run", **changes)
     stop_at(process, 8, number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode != 0
     last = errors.strip().splitlines()[-1]
     assert "TrainingInterrupted: training stopped after step" in last

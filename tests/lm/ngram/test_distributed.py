@@ -179,7 +179,7 @@ def processes(client: Any) -> set[int]:
 @pytest.mark.parametrize("stage", ["words read", "words sorted", "rows merged"])
 def test_a_worker_killed_from_outside(stage: str, text: Path, tmp_path: Path, client: Any) -> None:
     """It dies when the first result of a step has come, with tasks of the step under way."""
-    client.wait_for_workers(2, timeout=120)
+    client.wait_for_workers(2, timeout=300)
     before = processes(client)
     killed: list[int] = []
 
@@ -192,7 +192,7 @@ def test_a_worker_killed_from_outside(stage: str, text: Path, tmp_path: Path, cl
     counts = count_on_cluster(text, estimation, client, partitions=12, progress=kill)
     assert_same(counts, estimation.count(text, Scratch()))
     assert list(tmp_path.iterdir()) == []
-    client.wait_for_workers(2, timeout=120)
+    client.wait_for_workers(2, timeout=300)
     assert killed and killed[0] not in processes(client)
 
 
@@ -290,7 +290,7 @@ def test_workers_that_cannot(
     with pytest.raises(SeqlabError, match=message):
         count_on_cluster(text, estimation, kind(client, tmp_path, False))
     assert list(tmp_path.iterdir()) == []
-    client.wait_for_workers(2, timeout=120)
+    client.wait_for_workers(2, timeout=300)
 
 
 def test_a_mark_in_the_text_is_refused(tmp_path: Path, client: Any) -> None:

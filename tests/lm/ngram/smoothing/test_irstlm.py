@@ -49,7 +49,7 @@ def test_equals_tlm(name, options, arguments, order, tmp_path):
     source, target = tmp_path / "text", tmp_path / "arpa"
     source.write_text("".join(f"<s> {' '.join(sentence)} </s>\n" for sentence in text))
     command = [TLM, f"-tr={source}", f"-n={order}", "-ps=no", f"-oarpa={target}", *arguments]
-    subprocess.run(command, check=True, capture_output=True, timeout=60, cwd=tmp_path)
+    subprocess.run(command, check=True, capture_output=True, timeout=300, cwd=tmp_path)
     log_prob, log_backoff = read_arpa(target)
     ours = Lookup(smoothing_named(name, **options).estimate(count(text, order)))
 
