@@ -319,7 +319,7 @@ def test_saving_spares_foreign_folders(tmp_path: Path) -> None:
     assert SpeechModel.load(tmp_path / "new" / "parents" / "model").task == "transcription"
 
 
-@pytest.mark.parametrize("renamed", [0, 1, 2])
+@pytest.mark.parametrize("renamed", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 2))])
 def test_killed_while_saving_over_an_older_model(tmp_path: Path, renamed: int) -> None:
     """SIGKILL after no, one or both renames: the old model, or the new one, and nothing lost."""
     recogniser(title="old").save(tmp_path / "model")

@@ -77,6 +77,7 @@ def test_stored_without_outputs(name: str) -> None:
     assert (FOLDER / name).stat().st_size < 30_000
 
 
+@pytest.mark.slow
 def test_features_run(home: Path, tmp_path: Path) -> None:
     notebook = execute("features.ipynb", tmp_path)
     assert len(pictures(notebook)) == 13
@@ -95,6 +96,7 @@ def test_features_run_without_synthetic_speech(
     assert len(pictures(notebook)) == 13
 
 
+@pytest.mark.slow
 def test_ngram_models_run(home: Path, tmp_path: Path) -> None:
     notebook = execute("ngram_models.ipynb", tmp_path)
     text = printed(notebook)
@@ -105,6 +107,7 @@ def test_ngram_models_run(home: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_training_and_use_run(home: Path, tmp_path: Path) -> None:
     notebook = execute("train_and_use.ipynb", tmp_path)
     text = printed(notebook)

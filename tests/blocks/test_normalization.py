@@ -177,6 +177,7 @@ def worker(rank: int, norm: MaskedBatchNorm, folder: str) -> None:
     distributed.destroy_process_group()
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path):
     norm, _ = pair(5)
     expected = run(copy.deepcopy(norm), slice(None))
